@@ -23,13 +23,17 @@ class Lock(Protocol):
     """A mutual-exclusion lock; not re-entrant."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What people call it."""
+        ...
 
     def acquire(self, timeout: float | None = None) -> bool:
         """Take the lock; False when `timeout` seconds passed without getting it."""
         ...
 
-    def release(self) -> None: ...
+    def release(self) -> None:
+        """Give the lock back."""
+        ...
 
     def held(self) -> bool:
         """Whether the calling thread holds the lock."""
@@ -46,7 +50,9 @@ class Condition(Protocol):
     """A condition variable over a lock made by the same :class:`Threads`."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What people call it."""
+        ...
 
     def wait(self, timeout: float | None = None) -> bool:
         """Release the lock, sleep until notified, take it again; False when `timeout` passed.
@@ -55,30 +61,42 @@ class Condition(Protocol):
         """
         ...
 
-    def notify(self, n: int = 1) -> None: ...
+    def notify(self, n: int = 1) -> None:
+        """Wake up to `n` waiters; the lock is held."""
+        ...
 
-    def notify_all(self) -> None: ...
+    def notify_all(self) -> None:
+        """Wake every waiter; the lock is held."""
+        ...
 
 
 class Thread(Protocol):
     """A started thread."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What people call it."""
+        ...
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end; False when `timeout` passed first."""
         ...
 
-    def alive(self) -> bool: ...
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        ...
 
 
 class Threads(Protocol):
     """Where locks, conditions, threads and time come from."""
 
-    def lock(self, name: str) -> Lock: ...
+    def lock(self, name: str) -> Lock:
+        """A new lock."""
+        ...
 
-    def condition(self, lock: Lock, name: str) -> Condition: ...
+    def condition(self, lock: Lock, name: str) -> Condition:
+        """A new condition over `lock`."""
+        ...
 
     def spawn(self, name: str, target: Callable[[], None]) -> Thread:
         """Start a thread. `target` must not raise: whatever it meets it reports itself."""
@@ -92,7 +110,9 @@ class Threads(Protocol):
         """Monotonic time in seconds."""
         ...
 
-    def sleep(self, seconds: float) -> None: ...
+    def sleep(self, seconds: float) -> None:
+        """Sleep; zero or less returns at once."""
+        ...
 
     def point(self, event: str, /, **fields: object) -> None:
         """Say that `event` happens here, now.

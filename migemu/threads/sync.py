@@ -1,0 +1,238 @@
+"""What a migration needs on top of locks and conditions: an abort, the BQL, a queue, a thread pool.
+
+All of it is written against :class:`migemu.threads.api.Threads`, so it runs on real threads and under
+the controlled scheduler alike. The common rule: every wait ends, by its event, by the abort of its
+side, or by its deadline.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from migemu.errors import MigemuError, PeerTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from migemu.threads.api import Condition, Lock, Thread, Threads
+
+T = TypeVar("T")
+
+
+class Abort:
+    """The first error of one side, and the bell that ends every wait of that side.
+
+    Setting it takes the lock of every watched condition, one after the other, so it must be called
+    with none of them held: errors travel up to the top of their thread first (B4, B5 of the bug
+    catalogue are what happens otherwise).
+    """
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._watched: list[tuple[Lock, Condition]] = []
+        self._calls: list[Callable[[MigemuError], None]] = []
+        self.error: MigemuError | None = None
+
+    def watch(self, lock: Lock, condition: Condition) -> None:
+        """Have waiters of `condition` woken when the abort is set."""
+        self._watched.append((lock, condition))
+
+    def on_abort(self, call: Callable[[MigemuError], None]) -> None:
+        """Have `call` called, once, by whoever sets the abort."""
+        self._calls.append(call)
+
+    def set(self, error: MigemuError) -> bool:
+        """End the migration of this side; False when an earlier error already did."""
+        if self.error is not None:
+            return False
+        self.error = error
+        self._threads.point("error", message=str(error), kind=type(error).__name__, **error.where())
+        for lock, condition in self._watched:
+            with lock:
+                condition.notify_all()
+        for call in self._calls:
+            call(error)
+        return True
+
+    def check(self) -> None:
+        """Raise the error if there is one."""
+        if self.error is not None:
+            raise self.error
+
+    def wait_for(
+        self, condition: Condition, predicate: Callable[[], bool], seconds: float | None, what: str
+    ) -> None:
+        """Wait on `condition` (its lock held) until `predicate` holds.
+
+        Raises:
+            PeerTimeoutError: `seconds` passed first; `what` says what was waited for.
+            MigemuError: the abort was set.
+        """
+        deadline = None if seconds is None else self._threads.now() + seconds
+        while not predicate():
+            self.check()
+            left = None if deadline is None else deadline - self._threads.now()
+            if left is not None and left <= 0:
+                raise PeerTimeoutError(f"waited {seconds:g} s for {what}; nothing came")
+            condition.wait(left)
+
+
+class Bql:
+    """The big QEMU lock, and an account of who held it for how long.
+
+    The incoming thread plays QEMU's main thread: it holds the lock while it acts and drops it where
+    QEMU's coroutine would yield, that is when the main channel has no bytes.
+    """
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._lock = threads.lock("BQL")
+        self._since = 0.0
+        self.held_seconds: dict[str, float] = {}
+        self.waited_seconds: dict[str, float] = {}
+
+    @property
+    def lock(self) -> Lock:
+        """The lock itself, for conditions over it."""
+        return self._lock
+
+    def acquire(self) -> None:
+        """Take the lock and start the holder's account."""
+        asked = self._threads.now()
+        self._lock.acquire()
+        self._since = self._threads.now()
+        self._add(self.waited_seconds, self._since - asked)
+
+    def release(self) -> None:
+        """Give the lock back and close the holder's account."""
+        seconds = self._threads.now() - self._since
+        holder = self._add(self.held_seconds, seconds)
+        self._lock.release()
+        if seconds >= 0.001:
+            self._threads.point("bql_held", holder=holder, seconds=seconds)
+
+    def _add(self, account: dict[str, float], seconds: float) -> str:
+        holder = self._threads.current()
+        account[holder] = account.get(holder, 0.0) + seconds
+        return holder
+
+    def held(self) -> bool:
+        """Whether the calling thread holds the lock."""
+        return self._lock.held()
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Drop the lock around a wait (QEMU: bql_unlock … bql_lock)."""
+        self.release()
+        try:
+            yield
+        finally:
+            self.acquire()
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.release()
+
+
+class Queue(Generic[T]):
+    """A FIFO between the loop that owns a socket and the thread that acts on what it carried.
+
+    `put` never blocks (the loop must not); it returns whether the queue is now over its soft limit,
+    and the owner of the socket then pauses reading until `on_room` is called.
+    """
+
+    def __init__(self, threads: Threads, abort: Abort, name: str, *, limit: int) -> None:
+        self._lock = threads.lock(f"{name} lock")
+        self._filled = threads.condition(self._lock, f"{name} filled")
+        self._items: deque[T] = deque()
+        self._name = name
+        self._limit = limit
+        self._abort = abort
+        self._full = False
+        self.on_room: Callable[[], None] = lambda: None
+        abort.watch(self._lock, self._filled)
+
+    def put(self, item: T) -> bool:
+        """Add an item; True when the producer should pause."""
+        with self._lock:
+            self._items.append(item)
+            self._filled.notify()
+            self._full = len(self._items) >= self._limit
+            return self._full
+
+    def poll(self) -> T | None:
+        """Take the next item if there is one."""
+        with self._lock:
+            item = self._items.popleft() if self._items else None
+            room = self._made_room()
+        if room:
+            self.on_room()
+        return item
+
+    def get(self, seconds: float | None) -> T:
+        """Take the next item, waiting up to `seconds` for it."""
+        with self._lock:
+            self._abort.wait_for(self._filled, lambda: bool(self._items), seconds, self._name)
+            item = self._items.popleft()
+            room = self._made_room()
+        if room:
+            self.on_room()
+        return item
+
+    def _made_room(self) -> bool:
+        """Whether the producer was told to pause and may now go on (hysteresis: half the limit)."""
+        if self._full and len(self._items) <= self._limit // 2:
+            self._full = False
+            return True
+        return False
+
+
+class Pool:
+    """Named threads that end well or abort their side; the core's pool of load or save threads."""
+
+    def __init__(self, threads: Threads, abort: Abort, name: str) -> None:
+        self._threads = threads
+        self._abort = abort
+        self._name = name
+        self._lock = threads.lock(f"{name} lock")
+        self._ended = threads.condition(self._lock, f"{name} ended")
+        self._running = 0
+        self._members: list[Thread] = []
+        abort.watch(self._lock, self._ended)
+
+    def submit(self, name: str, work: Callable[[], None]) -> None:
+        """Run `work` in a thread of its own; what it raises aborts this side."""
+        with self._lock:
+            self._running += 1
+        self._members.append(self._threads.spawn(name, lambda: self._run(name, work)))
+
+    def _run(self, name: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except MigemuError as error:
+            self._abort.set(error)
+        except Exception as error:  # noqa: BLE001  a thread's last line of defence: nothing may vanish
+            self._abort.set(MigemuError(f"{name} failed: {type(error).__name__}: {error}"))
+        finally:
+            with self._lock:
+                self._running -= 1
+                self._ended.notify_all()
+
+    def wait(self, seconds: float | None) -> None:
+        """Wait until every thread has ended; ends early when the side aborts."""
+        with self._lock:
+            self._abort.wait_for(self._ended, lambda: not self._running, seconds, f"{self._name} to end")
+        self._abort.check()
+
+    def join(self, seconds: float) -> bool:
+        """After an abort: wait for the threads themselves; False when one is still alive."""
+        deadline = self._threads.now() + seconds
+        return all(member.join(max(0.0, deadline - self._threads.now())) for member in self._members)
