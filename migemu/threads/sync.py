@@ -63,21 +63,44 @@ class Abort:
             raise self.error
 
     def wait_for(
-        self, condition: Condition, predicate: Callable[[], bool], seconds: float | None, what: str
+        self, condition: Condition, predicate: Callable[[], bool], patience: Patience, what: str
     ) -> None:
         """Wait on `condition` (its lock held) until `predicate` holds.
 
         Raises:
-            PeerTimeoutError: `seconds` passed first; `what` says what was waited for.
+            PeerTimeoutError: nothing moved for as long as `patience` allows; `what` was waited for.
             MigemuError: the abort was set.
         """
-        deadline = None if seconds is None else self._threads.now() + seconds
+        started = self._threads.now()
         while not predicate():
             self.check()
-            left = None if deadline is None else deadline - self._threads.now()
+            left = patience.left(started)
             if left is not None and left <= 0:
-                raise PeerTimeoutError(f"waited {seconds:g} s for {what}; nothing came")
+                raise PeerTimeoutError(f"nothing moved for {patience.seconds:g} s while waiting for {what}")
             condition.wait(left)
+
+
+class Patience:
+    """How long a side waits while nothing at all moves: one account shared by all its waits.
+
+    Whoever sees progress (bytes on any connection, a buffer in a device) touches it. `seconds` None
+    waits for ever, as QEMU does; only explorations that look for such waits use that.
+    """
+
+    def __init__(self, threads: Threads, seconds: float | None) -> None:
+        self._threads = threads
+        self._last = threads.now()
+        self.seconds = seconds if seconds is not None else float("inf")
+
+    def touch(self) -> None:
+        """Something moved."""
+        self._last = self._threads.now()
+
+    def left(self, started: float) -> float | None:
+        """Seconds left for a wait that began at `started`; None without a limit."""
+        if self.seconds == float("inf"):
+            return None
+        return max(self._last, started) + self.seconds - self._threads.now()
 
 
 class Bql:
@@ -177,10 +200,10 @@ class Queue(Generic[T]):
             self.on_room()
         return item
 
-    def get(self, seconds: float | None) -> T:
-        """Take the next item, waiting up to `seconds` for it."""
+    def get(self, patience: Patience) -> T:
+        """Take the next item, waiting for it."""
         with self._lock:
-            self._abort.wait_for(self._filled, lambda: bool(self._items), seconds, self._name)
+            self._abort.wait_for(self._filled, lambda: bool(self._items), patience, self._name)
             item = self._items.popleft()
             room = self._made_room()
         if room:
@@ -226,10 +249,10 @@ class Pool:
                 self._running -= 1
                 self._ended.notify_all()
 
-    def wait(self, seconds: float | None) -> None:
+    def wait(self, patience: Patience) -> None:
         """Wait until every thread has ended; ends early when the side aborts."""
         with self._lock:
-            self._abort.wait_for(self._ended, lambda: not self._running, seconds, f"{self._name} to end")
+            self._abort.wait_for(self._ended, lambda: not self._running, patience, f"{self._name} to end")
         self._abort.check()
 
     def join(self, seconds: float) -> bool:
