@@ -40,10 +40,13 @@ EVENTS: dict[str, Kind] = {
     "progress": Kind("[phase]", "ten times a second, see observe/progress.py"),
     "listening": Kind("host port", "the destination accepts connections"),
     "vm_state": Kind("running runnable", "this side's VM runs or not; it may be started or not"),
-    "error": Kind("message [error] [device] [channel] [idx] [phase]", "this side failed, and why"),
+    "error": Kind("message [kind] [side] [device] [channel] [idx] [phase]", "this side failed, and why"),
     "verify": Kind("what ok [device] [detail]", "a digest was compared; what is data, config or ram"),
     "invariant": Kind("name ok [detail] [device]", "an invariant was checked where it happened"),
     "bql_held": Kind("holder seconds", "the big lock was given back, by the emitting thread, after so long"),
+    "bql_total": Kind(
+        "holder seconds [waited]", "at the end: all a thread held the big lock, and waited for it"
+    ),
     "interrupt_controller_loaded": Kind("", "the platform's interrupt controller has its state"),
     "events_suppressed": Kind("count totals", "detail events beyond the limit: counted here, not kept"),
     # channels
