@@ -1,0 +1,79 @@
+"""Asking a destination whether it is ready, without taking part in its migration.
+
+This is migemu's own and not QEMU's: a fourth kind of first bytes beside the main stream's, multifd's and
+silence. The asker sends the question and nothing else; the destination answers with one record and closes.
+Neither side keeps anything of it, and no slot of the migration is touched. (A QEMU takes its first
+connection for the migration, so never ask one.)
+
+    question    4 bytes   b"mgm?"
+    answer      4 bytes   b"mgm!"
+                u16       length of what follows
+                JSON      {"migemu": version, "state": "waiting" | "connecting" | "migrating"}
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from migemu.errors import WireError
+
+QUESTION: Final = b"mgm?"
+ANSWER: Final = b"mgm!"
+
+STATES: Final = {
+    "waiting": "waits for its source",
+    "connecting": "has some of its channels",
+    "migrating": "is migrating",
+}
+"""What a destination may be doing, and how to say it."""
+
+MAX_ANSWER: Final = 1024
+"""Bytes of JSON that an answer may have."""
+
+_HEAD = struct.Struct(">4sH")
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a destination says of itself."""
+
+    migemu: str
+    """Its version."""
+    state: str
+    """One of :data:`STATES`."""
+
+    def encode(self) -> bytes:
+        """The answer as it travels."""
+        body = json.dumps(asdict(self)).encode()
+        return _HEAD.pack(ANSWER, len(body)) + body
+
+
+def decode_readiness(data: bytes) -> Readiness | None:
+    """Read an answer; None while it is a beginning of one and more must come.
+
+    Raises:
+        WireError: this is not an answer, so whatever listens there is not a migemu destination.
+    """
+    if not ANSWER.startswith(data[:4]):
+        raise WireError(f"the answer begins with {data[:4].hex()}, not with {ANSWER.hex()}")
+    if len(data) < _HEAD.size:
+        return None
+    length = _HEAD.unpack_from(data)[1]
+    if length > MAX_ANSWER:
+        raise WireError(f"an answer of {length} bytes; a destination says at most {MAX_ANSWER}")
+    body = data[_HEAD.size : _HEAD.size + length]
+    return _read(body) if len(body) == length else None
+
+
+def _read(body: bytes) -> Readiness:
+    try:
+        said: Any = json.loads(body)
+        readiness = Readiness(migemu=said["migemu"], state=said["state"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise WireError(f"the answer is not a destination's: {error!r}") from error
+    if not isinstance(readiness.migemu, str) or readiness.state not in STATES:
+        raise WireError(f"the answer names a state that no destination has: {readiness.state!r}")
+    return readiness
