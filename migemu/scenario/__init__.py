@@ -1,8 +1,14 @@
 """Scenarios: one migration as data, read from TOML, environment and command line."""
 
+from migemu.scenario.describe import describe
 from migemu.scenario.device import Device, Injected
+from migemu.scenario.dilate import dilated
+from migemu.scenario.dump import dump_toml, scenario_hash
+from migemu.scenario.load import default, default_text, load, loads, with_overrides
 from migemu.scenario.model import Limits, Link, Migration, Platform, Ram, Scenario, Timeouts
 from migemu.scenario.names import HANDOFFS, MACHINES, Side
+from migemu.scenario.overrides import apply_overrides
+from migemu.scenario.schema import json_schema
 from migemu.scenario.units import format_rate, format_size, format_time, parse_rate, parse_size, parse_time
 
 __all__ = [
@@ -18,10 +24,21 @@ __all__ = [
     "Scenario",
     "Side",
     "Timeouts",
+    "apply_overrides",
+    "default",
+    "default_text",
+    "describe",
+    "dilated",
+    "dump_toml",
     "format_rate",
     "format_size",
     "format_time",
+    "json_schema",
+    "load",
+    "loads",
     "parse_rate",
     "parse_size",
     "parse_time",
+    "scenario_hash",
+    "with_overrides",
 ]

@@ -82,7 +82,9 @@ def _ids_differ(scenario: Scenario) -> Iterator[Problem]:
     for i, device in enumerate(scenario.device):
         if device.id in seen:
             other = seen[device.id]
-            yield Problem(("device", i, "id"), f'device.{other} is called "{device.id}" already')
+            yield Problem(
+                ("device", i, "id"), f'device.{other} is called "{device.id}" already; {{n}} in an id counts'
+            )
         seen.setdefault(device.id, i)
 
 

@@ -150,7 +150,7 @@ class Scenario(BaseModel):
 
     model_config = STRICT
 
-    name: Annotated[str, Field(max_length=200)] = "migration"
+    name: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = "migration"
     """What reports call it; the file's name if left out."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     """All generated content and every random choice follow from it."""

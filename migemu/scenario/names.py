@@ -10,9 +10,6 @@ KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
 
-PAGE_SIZE = 4096
-"""Bytes of a guest page: x86-64, and the page size of every recording this project decodes."""
-
 VFIO_HEADER_SIZE = 12
 """Bytes in front of a device-state packet's data: version, idx, flags (QEMU's VFIODeviceStatePacket)."""
 

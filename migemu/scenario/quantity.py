@@ -122,6 +122,8 @@ class OneOf:
 
     noun: str
     known: tuple[str, ...]
+    guess: bool = True
+    """Whether a near miss is a slip of the finger; between version numbers it is not."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -133,8 +135,11 @@ class OneOf:
         text = str(value) if isinstance(value, (str, float)) else ""
         if text not in self.known:
             shown = value if isinstance(value, (str, float, int)) else type(value).__name__
-            raise refuse(f"unknown {self.noun} {shown!r}; {nearest(str(value), self.known)}")
+            raise refuse(f"unknown {self.noun} {shown!r}; {self._suggest(text)}")
         return text
+
+    def _suggest(self, text: str) -> str:
+        return nearest(text, self.known) if self.guess else "known: " + ", ".join(self.known)
 
     def __get_pydantic_json_schema__(
         self, _schema: core_schema.CoreSchema, _handler: GetJsonSchemaHandler
@@ -151,7 +156,7 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return "known: " + ", ".join(known)
 
 
-Machine = Annotated[str, OneOf("machine version", names.MACHINES)]
+Machine = Annotated[str, OneOf("machine version", names.MACHINES, guess=False)]
 Handoff = Annotated[str, OneOf("hand-off", names.HANDOFFS)]
 
 

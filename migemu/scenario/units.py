@@ -101,6 +101,8 @@ TIME = Scale(
     shown=("s", "ms", "us", "ns"),
 )
 
+_LONGEST = 400
+"""Characters: more than any value needs, fewer than Python refuses to turn into a number."""
 _TEXT = re.compile(r"\s*(?P<number>[+-]?[0-9][0-9_]*(?:\.[0-9]+)?)\s*(?P<unit>[^\s0-9.]\S*)?\s*")
 
 
@@ -158,7 +160,7 @@ def _read(value: object, scale: Scale) -> Fraction:
         if isinstance(value, float) and (not math.isfinite(value) or scale.bare):
             raise ConfigError(f"{value} is not a {scale.noun}; {_like(scale)}")
         return _scaled(Fraction(value), None, str(value), scale)
-    match = _TEXT.fullmatch(value) if isinstance(value, str) else None
+    match = _TEXT.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST else None
     if match is None:
         raise ConfigError(f"{_quote(value)} is not a {scale.noun}; {_like(scale)}")
     return _scaled(Fraction(match["number"]), match["unit"], str(value), scale)
