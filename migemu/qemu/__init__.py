@@ -1,0 +1,1 @@
+"""A real QEMU as peer: found, started, spoken to over QMP, and given VFIO devices that need no hardware."""
