@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 PARTS = tuple(DowntimeParts.model_fields)
 """One part between each two checkpoints."""
 
+PART_LABELS = {part: part.replace("_", " ") for part in PARTS} | {
+    "save_non_iterables": "save non-iterables",
+    "verify_commit": "verify + commit",
+}
+"""The parts as people read them."""
+
 
 def times(index: Index, clock_error: float) -> Times:
     """When the run's phases began and ended."""

@@ -164,7 +164,8 @@ class Result(Record):
     versions: Versions
     seed: int | None = None
     handoff: str = ""
-    dilation: float = 1.0
+    dilation: float = Field(default=1.0, description="how many times slower the model ran than it says")
+    scaled_back: bool = Field(default=False, description="whether the figures are those of an undilated run")
     times: Times
     ram: Ram
     devices: tuple[DeviceResult, ...] = ()

@@ -1,0 +1,83 @@
+"""Events as plain lines: what a pipe, a log file or a CI job gets instead of the live view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from migemu.observe.amounts import count, ms, rate, size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migemu.observe.board import Board
+    from migemu.observe.events import Event
+
+
+def describe(event: Event) -> str | None:
+    """What an event says to a person, or None when it says too little for a line of its own."""
+    tell = TELL.get(event.event)
+    return None if tell is None else tell(event)
+
+
+def line(event: Event, began: float) -> str | None:
+    """A whole line: time since `began`, side, text."""
+    text = describe(event)
+    return None if text is None else f"{event.t - began:9.3f} s  {event.side:<11}  {text}"
+
+
+def progress(board: Board) -> str:
+    """One line for everything that moves, by what `board` was told last."""
+    parts = [f"RAM {size(board.ram_sent)} sent"]
+    if board.ram_pending is not None:
+        parts.append(f"{size(board.ram_pending)} pending")
+    parts.append(rate(board.rate))
+    if board.sizes:
+        loaded = f"devices {size(sum(board.loaded.values()))} of {size(sum(board.sizes.values()))} loaded"
+        parts += [loaded, f"{size(sum(board.queued.values()))} queued"]
+    return ", ".join(parts)
+
+
+def _round(event: Event) -> str:
+    pages = f"{event.get('pages')} pages, {event.get('zero')} zero, {size(event.get('bytes'))}"
+    return f"RAM round {event.get('round')}: {pages}, {size(event.get('pending'))} pending"
+
+
+def _vm(event: Event) -> str:
+    runs = "runs" if event.get("running") else "stands still"
+    return f"VM {runs}, {'may' if event.get('runnable') else 'may not'} be run here"
+
+
+def _verify(event: Event) -> str | None:
+    """Only what differs: what agrees is in the summary."""
+    if event.get("ok"):
+        return None
+    return (
+        f"{event.get('device') or ''} {event.get('what', 'data')} DIFFERS {event.get('detail', '')}".strip()
+    )
+
+
+def _invariant(event: Event) -> str | None:
+    if event.get("ok"):
+        return None
+    return f"invariant {event.get('name')} BROKEN: {event.get('device') or ''} {event.get('detail', '')}"
+
+
+def _thread_end(event: Event) -> str:
+    known = [name for name in ("wait", "load", "ready_wait", "config_load") if event.get(name) is not None]
+    times = ", ".join(f"{name.replace('_', ' ')} {ms(event.get(name))} ms" for name in known)
+    return f"{event.get('device')} loaded" + (f": {times}" if times else "")
+
+
+TELL: dict[str, Callable[[Event], str | None]] = {
+    "migrate_set_state": lambda event: f"migration {event.get('state')}",
+    "listening": lambda event: f"listening on {event.get('host')}:{event.get('port')}",
+    "precopy_round": _round,
+    "vmstate_downtime_checkpoint": lambda event: str(event.get("checkpoint")),
+    "vm_state": _vm,
+    "vfio_load_bufs_thread_end": _thread_end,
+    "verify": _verify,
+    "invariant": _invariant,
+    "connection_refused": lambda event: f"connection refused: {event.get('reason')}",
+    "error": lambda event: f"ERROR {event.get('message')}",
+    "events_suppressed": lambda event: f"{count(int(event.get('count', 0)), 'event')} counted, not kept",
+}
