@@ -6,7 +6,7 @@ as is queued at one time: fresh pages cost a fault each, which is dearer than th
 
 Channels take buffers on the event loop's thread, load threads give them back on theirs, and the
 controlled scheduler runs both on one thread. So nothing here locks: every step that two threads could
-meet in is one operation of ``collections.deque`` or ``itertools.count``, each atomic in CPython.
+meet in is one operation of a ``deque``, a ``dict`` or a ``list``, each atomic in CPython.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import mmap
 from collections import deque
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -69,42 +68,6 @@ class Pool(Protocol):
     def take(self, size: int) -> Buffer:
         """A writable buffer of exactly `size` bytes; its content is whatever was there before."""
         ...
-
-
-class SharedArea:
-    """One buffer of which several payloads are slices; it goes back when the last of them has.
-
-    The reader that fills the area holds it too, until :meth:`close`. Slices are released on other
-    threads, so the count of releases is an ``itertools.count``: each caller draws a number nobody else
-    gets, and the one that draws the last number gives the area back. The total can only be reached after
-    `close`, which is itself one of the numbers, so it is final by then.
-    """
-
-    __slots__ = ("_area", "_draw", "_holders", "view")
-
-    def __init__(self, area: Buffer) -> None:
-        self._area = area
-        self._draw = count(1).__next__
-        self._holders = 1
-        self.view = area.view
-
-    @property
-    def sliced(self) -> bool:
-        """Whether a slice was ever taken: then the bytes must stay where they are."""
-        return self._holders > 1
-
-    def slice(self, start: int, end: int) -> Buffer:
-        """The bytes `start` to `end` as a buffer that keeps the area alive until released."""
-        self._holders += 1
-        return Buffer(self.view[start:end], self._drop)
-
-    def close(self) -> None:
-        """The reader is done with the area; call once."""
-        self._drop()
-
-    def _drop(self) -> None:
-        if self._draw() == self._holders:
-            self._area.release()
 
 
 def size_class(size: int) -> int:

@@ -74,6 +74,6 @@ def _read(body: bytes) -> Readiness:
         readiness = Readiness(migemu=said["migemu"], state=said["state"])
     except (ValueError, KeyError, TypeError) as error:
         raise WireError(f"the answer is not a destination's: {error!r}") from error
-    if not isinstance(readiness.migemu, str) or readiness.state not in STATES:
+    if not all(isinstance(word, str) for word in asdict(readiness).values()) or readiness.state not in STATES:
         raise WireError(f"the answer names a state that no destination has: {readiness.state!r}")
     return readiness
