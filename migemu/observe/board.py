@@ -41,7 +41,9 @@ class Board:
             case "migrate_set_state" if event.side == "source" or "source" not in self.began:
                 self.state = str(event.get("state"))
             case "precopy_round":
-                self.round = int(event.get("round", 0))
+                self.round = max(
+                    self.round, int(event.get("round", 0))
+                )  # the last pass, VM stopped, is round 0
             case "vmstate_downtime_checkpoint":
                 self.checkpoint = str(event.get("checkpoint"))
             case "vfio_migration_set_device_state":

@@ -34,7 +34,8 @@ EVENTS: dict[str, Kind] = {
     "migrate_set_state": Kind("state", "the migration entered a state of QEMU's MigrationStatus"),
     "vmstate_downtime_checkpoint": Kind("checkpoint", "one of CHECKPOINTS was passed"),
     "precopy_round": Kind(
-        "round pages zero bytes pending", "a pass over dirty RAM was sent; bytes on the wire"
+        "round pages zero bytes pending [threshold] [bandwidth] [reason]",
+        "a pass over dirty RAM was sent, bytes on the wire; round 0 is the last one, with the VM stopped",
     ),
     "clock_offset": Kind("offset rtt", "destination clock minus source clock, measured over the return path"),
     "progress": Kind("[phase]", "ten times a second, see observe/progress.py"),

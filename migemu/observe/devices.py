@@ -1,7 +1,7 @@
 """One device's figures, computed from its events.
 
-A load thread's own account (the fields of ``vfio_load_bufs_thread_end``) is exact however many detail
-events were kept, so it comes first; without it the spans of the detail events are added up.
+Spans of detail events are added up; where some of them were not kept, the load thread's own account (the
+fields of ``vfio_load_bufs_thread_end``) stands in. Sums of bytes and counts are exact either way.
 """
 
 from __future__ import annotations
@@ -66,38 +66,35 @@ def device_result(index: Index, device: str) -> DeviceResult:
     config = config_span(index, device)
     ready = index.at("config_ready", device)
     begun = index.at(CONFIG_START, device)
+    whole = not index.totals(LOAD_END, device)
     return DeviceResult(
         device=device,
         precopy_bytes=index.sum("vfio_save_iterate", device=device),
-        data_bytes=_loaded_bytes(index, device, end),
+        data_bytes=index.sum(LOAD_END, device=device),
         sent_bytes=_sent_bytes(index, device),
         config_bytes=_config_bytes(index, device),
         buffers=index.count(LOAD_END, device),
         save=between(index.at(SAVE_THREAD_START, device), index.at(SAVE_THREAD_END, device)),
         transfer=between(arrivals[0].t, arrivals[-1].t) if arrivals else None,
         total=_total(index, device, end),
-        wait=_told(end, "wait", _wait(index, device)),
-        load=_told(end, "load", _load(index, device)),
-        ready_wait=_told(end, "ready_wait", between(ready, begun)),
-        config_load=_told(end, "config_load", between(*config) if config else None),
+        wait=_wait(index, device) if whole else _told(end, "wait"),
+        load=_load(index, device) if whole else _told(end, "load"),
+        ready_wait=between(ready, begun),
+        config_load=between(*config) if config else None,
         queued_peak=_queued_peak(index, device, end),
     )
 
 
-def _told(end: Event | None, name: str, computed: float | None) -> float | None:
+def _told(end: Event | None, name: str) -> float | None:
     told = end.get(name) if end is not None else None
-    return computed if told is None else float(told)
-
-
-def _loaded_bytes(index: Index, device: str, end: Event | None) -> int:
-    told = end.get("bytes") if end is not None else None
-    return index.sum(LOAD_END, device=device) if told is None else int(told)
+    return None if told is None else float(told)
 
 
 def _sent_bytes(index: Index, device: str) -> int:
+    """Buffers handed to channels; where all went over the main channel, what the save said of itself."""
     end = index.last(SAVE_THREAD_END, device)
-    told = end.get("bytes") if end is not None else None
-    return index.sum(SAVED, device=device) if told is None else int(told)
+    handed = index.sum(SAVED, device=device)
+    return handed or int(end.get("bytes") or 0) if end is not None else handed
 
 
 def _config_bytes(index: Index, device: str) -> int | None:
@@ -109,12 +106,12 @@ def _config_bytes(index: Index, device: str) -> int | None:
 
 
 def _total(index: Index, device: str, end: Event | None) -> float | None:
-    """Of the load thread if the design has one, else first buffer to config."""
+    """From the load thread's start (the first buffer where a design has none) to thread and config ended."""
     started = index.at(LOAD_THREAD_START, device)
     if started is None:
         started = index.at(LOAD_START, device)
-    config = index.at(CONFIG_END, device)
-    return between(started, end.t if end is not None else config)
+    ends = [t for t in (index.at(CONFIG_END, device), end.t if end else None) if t is not None]
+    return between(started, max(ends)) if ends else None
 
 
 def _load(index: Index, device: str) -> float | None:
@@ -133,9 +130,7 @@ def _wait(index: Index, device: str) -> float | None:
 
 
 def _queued_peak(index: Index, device: str, end: Event | None) -> int:
-    told = end.get("queued_peak") if end is not None else None
-    if told is not None:
-        return int(told)
+    told = int(_told(end, "queued_peak") or 0)
     kept = (int(event.get("queued") or 0) for event in index.of(INCOMING, device))
     added = (int(row["queued_peak"]) for row in index.totals(INCOMING, device))
-    return max([*kept, *added], default=0)
+    return max([told, *kept, *added])

@@ -39,7 +39,8 @@ def progress(board: Board) -> str:
 
 def _round(event: Event) -> str:
     pages = f"{event.get('pages')} pages, {event.get('zero')} zero, {size(event.get('bytes'))}"
-    return f"RAM round {event.get('round')}: {pages}, {size(event.get('pending'))} pending"
+    name = f"round {event.get('round')}" if event.get("round") else "last pass, VM stopped"
+    return f"RAM {name}: {pages}, {size(event.get('pending'))} pending"
 
 
 def _vm(event: Event) -> str:

@@ -16,6 +16,7 @@ from migemu.observe.result import RunEnd
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from migemu.observe.model import Result
     from tests.observe.conftest import Story
 
 MIB = 1024**2
@@ -80,8 +81,8 @@ def test_a_devices_time_is_split_into_waiting_loading_and_not_being_allowed(stor
     assert second.ready_wait == pytest.approx(0.023)
 
 
-def test_a_load_threads_own_account_outweighs_the_events(story: Story) -> None:
-    account = {"bytes": 5, "wait": 1.0, "load": 2.0, "ready_wait": 3.0, "config_load": 4.0, "queued_peak": 6}
+def test_where_details_were_not_kept_a_load_threads_own_account_stands_in(story: Story) -> None:
+    account = {"wait": 1.0, "load": 2.0, "queued_peak": 6 * MIB}
 
     def told(event: Event) -> Event:
         return (
@@ -90,9 +91,17 @@ def test_a_load_threads_own_account_outweighs_the_events(story: Story) -> None:
             else event
         )
 
-    first = story.spoil(told).result().devices[0]
-    assert (first.data_bytes, first.wait, first.load, first.ready_wait) == (5, 1.0, 2.0, 3.0)
-    assert (first.config_load, first.queued_peak) == (4.0, 6)
+    kept, cut = story.spoil(told).result().devices[0], suppressed(story, 0).devices[0]
+    assert [kept.wait, kept.load] == pytest.approx([0.014, 0.015])
+    assert (cut.wait, cut.load) == (1.0, 2.0)
+    assert kept.queued_peak == cut.queued_peak == 6 * MIB
+    assert cut.ready_wait == kept.ready_wait
+
+
+def test_a_config_loaded_after_the_load_thread_ended_is_part_of_the_total(story: Story) -> None:
+    """As under ``non-iterable``, where the incoming thread loads it."""
+    first = story.move("vfio_load_bufs_thread_end", -25).result().devices[0]
+    assert first.total == pytest.approx(0.059)
 
 
 def test_channels_share_what_was_sent(story: Story) -> None:
@@ -116,16 +125,21 @@ def test_throughput_is_bytes_over_the_time_they_took(story: Story) -> None:
     assert rates.precopy == pytest.approx(2_000_000 / 0.080)
 
 
-def test_sums_do_not_depend_on_how_many_details_were_kept(story: Story) -> None:
-    whole = story.result()
+def suppressed(story: Story, limit: int) -> Result:
+    """The result when each side's log keeps so many details."""
     logs = []
     for told in (story.source, story.destination):
-        log = EventLog(told[0].side, limit=5)
+        log = EventLog(told[0].side, limit)
         for event in sorted(told, key=lambda event: event.t):
             log.sink(event.event, event.t, event.thread, event.fields)
         logs.append(log.events())
-    cut = results.build_result(join(*logs), story.scenario, RunEnd())
-    assert cut.suppressed_events == len(story.source) + len(story.destination) - sum(map(len, logs)) + 2
+    return results.build_result(join(*logs), story.scenario, RunEnd())
+
+
+def test_sums_do_not_depend_on_how_many_details_were_kept(story: Story) -> None:
+    whole = story.result()
+    cut = suppressed(story, 5)
+    assert cut.suppressed_events == (2 + 12 - 5) + (24 - 5)
     assert cut.channels == whole.channels
     for device, full in zip(cut.devices, whole.devices, strict=True):
         assert (device.data_bytes, device.buffers) == (full.data_bytes, full.buffers)
