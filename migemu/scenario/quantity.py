@@ -8,6 +8,7 @@ builds a model hands in numbers. The two are told apart by the validation contex
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -70,6 +71,8 @@ class Quantity:
         return self._bounded(value)
 
     def _bounded(self, value: object) -> object:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise refuse(f"{value} is not a {self.scale.noun}")
         if isinstance(value, (int, float)) and not self.least <= value <= self.most:
             word, bound = ("at least", self.least) if value < self.least else ("at most", self.most)
             raise refuse(f"{self.format(value)} is out of bounds; it must be {word} {self.format(bound)}")
@@ -87,8 +90,9 @@ class Quantity:
         self, _schema: core_schema.CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         known = "|".join(sorted(self.scale.units, key=lambda unit: (-len(unit), unit)))
-        text = rf"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*({known})\s*$"
-        pattern = rf"({text})|^({UNLIMITED}|0)$" if self.optional else rf"({text})|^0$"
+        unit = f"({known}){'?' if self.scale.bare else ''}"
+        words = f"0|{UNLIMITED}" if self.optional else "0"
+        pattern = rf"^(\s*[0-9][0-9_]*(\.[0-9]+)?\s*{unit}\s*|{words})$"
         number = {"type": "integer", "minimum": 0} if self.scale.bare else {"const": 0}
         examples = [self.scale.example, UNLIMITED] if self.optional else [self.scale.example]
         return {"anyOf": [{"type": "string", "pattern": pattern}, number], "examples": examples}

@@ -218,13 +218,18 @@ def _write(value: Fraction, scale: Scale, digits: int | None) -> str:
 
 
 def _exactly(value: Fraction, scale: Scale) -> str:
-    """The shortest text with at most three decimals, or the base unit with as many as it takes."""
-    texts = []
+    """The shortest text with at most three decimals, or the base unit with as many as it takes.
+
+    Amounts from 1000 on count as one longer, so that 15 Gbit/s is not 1875 MB/s.
+    """
+    texts: list[tuple[int, str]] = []
     for unit in scale.exact:
         amount = value / scale.units[unit]
         if amount >= 1 and (amount * 1000).denominator == 1:
-            texts.append(f"{_plain(amount)} {unit}")
-    return min(texts, key=len) if texts else f"{_plain(value)} {scale.base}"
+            text = f"{_plain(amount)} {unit}"
+            texts.append((len(text) + (amount >= 1000), text))
+    # min() keeps the first of equals, which is what the order of `exact` promises.
+    return min(texts, key=lambda item: item[0])[1] if texts else f"{_plain(value)} {scale.base}"
 
 
 def _rounded(value: Fraction, scale: Scale, digits: int) -> str:
