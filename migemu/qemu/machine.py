@@ -113,9 +113,9 @@ class Machine:
         return _stderr_path(self.setup).read_text(errors="replace")
 
     def last_words(self) -> str:
-        """The last line of its stderr."""
-        lines = [line for line in self.stderr().splitlines() if line.strip()]
-        return lines[-1].strip() if lines else "it said nothing"
+        """The last line of its stderr that is not a mere warning."""
+        lines = [line.strip() for line in self.stderr().splitlines() if line.strip()]
+        return next((line for line in reversed(lines) if "warning:" not in line), "it said nothing")
 
     async def stop(self) -> None:
         """End the process: asked first, then killed."""

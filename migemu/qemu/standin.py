@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from migemu.qemu.binary import Launcher
     from migemu.vfio.states import State
 
 VARIABLE: Final = "MIGEMU_VFIO_DIR"
@@ -142,18 +141,21 @@ class StandIn:
         """What the process needs to know."""
         return {VARIABLE: str(self.folder)}
 
-    def arguments(self, launcher: Launcher) -> list[str]:
-        """QEMU's ``-device`` options for all devices."""
+    def arguments(self, properties: Mapping[str, str] | None = None) -> list[str]:
+        """QEMU's ``-device`` options for all devices, each with these further properties."""
         words = []
+        more = "".join(f",{name}={value}" for name, value in (properties or {}).items())
         for number in range(len(self.devices)):
             address = pci_address(number, len(self.devices))
-            options = f"vfio-pci,sysfsdev={self.sysfsdev(number)},addr={address},enable-migration=on"
-            if launcher.version >= (10, 0):
-                options += ",x-migration-multifd-transfer=auto"
+            options = f"vfio-pci,sysfsdev={self.sysfsdev(number)},addr={address}{more}"
             if len(self.devices) > LAST_SLOT - FIRST_SLOT + 1:
                 options += ",multifunction=on"
             words += ["-device", options]
         return words
+
+    def sections(self) -> dict[str, str]:
+        """Section ids by the names that QEMU's trace points use."""
+        return {self.sysfsdev(number).name: device.section for number, device in enumerate(self.devices)}
 
     def events(self) -> list[dict[str, Any]]:
         """What the devices did so far: event, t, device and what else is known.

@@ -1,4 +1,4 @@
-"""The preloaded stand-in for the kernel's VFIO interface, built at first use from the C files beside this one.
+"""The preloaded stand-in for the kernel's VFIO interface: built at first use from the C files beside it.
 
 The library is kept in the user's cache under a name made of what it was built from, so that a change of the
 source, the compiler's flags or the machine's architecture builds another one and an old one is never used.

@@ -1,0 +1,254 @@
+"""QEMU's trace points and what the words of their lines mean: one table, as ``HANDLERS``.
+
+Most of our events bear the name of a QEMU trace point, so a line is mostly its own event; what QEMU leaves
+out (sizes, queued bytes, rounds of RAM) is counted here from what it says. Read off 10.0.13 and 11.1.3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+PACKET_HEADER: Final = 1344
+"""Bytes of a multifd RAM or SYNC packet before its pages."""
+
+PAGE: Final = 4096
+"""Bytes of a guest page."""
+
+SYNC: Final = 1
+"""The packet flag of a barrier packet."""
+
+DEV_DATA_STATE: Final = 0xFFFFFFFFEF100004
+"""The word before a block of device data on the main channel."""
+
+LOAD_START: Final = "vfio_load_state_device_buffer_load_start"
+LOAD_END: Final = "vfio_load_state_device_buffer_load_end"
+
+_DEVICE: Final = re.compile(r"\((\S+)\)")
+
+Said = tuple[str, dict[str, Any]]
+
+
+class Line(NamedTuple):
+    """A line of the log."""
+
+    t: float
+    """Wall clock, seconds."""
+    thread: str
+    """The thread's number; empty where QEMU did not say."""
+    point: str
+    """The trace point."""
+    words: tuple[str, ...]
+
+    def after(self, word: str) -> int:
+        """The number that follows `word`."""
+        return int(self.words[self.words.index(word) + 1], 0)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What is known while a log is read.
+
+    Args:
+        side: ``source`` or ``destination``.
+        sections: section ids by QEMU's names of VFIO devices (the last part of their sysfsdev).
+        sizes: bytes of a device's packet by (section id, idx), as its source device told them.
+        precopy: bytes of pre-copy data by section id, as told by the source device; counted down.
+    """
+
+    side: str
+    sections: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    precopy: Counter[str] = field(default_factory=Counter)
+    """Bytes of a device that still come before its stop-copy data, where both use the main channel."""
+    blocks: Counter[str] = field(default_factory=Counter)
+    """Stop-copy blocks of a device that came over the main channel."""
+    channels: dict[str, int] = field(default_factory=dict)
+    """Channels by the number of their receive thread."""
+    queued: Counter[str] = field(default_factory=Counter)
+    """Bytes that wait for a device's load thread."""
+    loaded: Counter[str] = field(default_factory=Counter)
+    """Bytes written into a device."""
+    config_start: dict[str, float] = field(default_factory=dict)
+    count: Counter[str] = field(default_factory=Counter)
+    """Rounds, barriers, and pages of the current round."""
+
+    def device(self, line: Line) -> str:
+        """The section id of the device that a line names: ``(device0)``."""
+        named = _DEVICE.match(line.words[0])
+        return self.sections[named[1] if named else ""]
+
+
+def _last_word(event: str, name: str) -> Handler:
+    def handle(_: Seen, line: Line) -> Iterator[Said]:
+        yield event, {name: line.words[-1]}
+
+    return handle
+
+
+def _channel(event: str, before: str) -> Handler:
+    def handle(_: Seen, line: Line) -> Iterator[Said]:
+        yield event, {"channel": line.after(before)}
+
+    return handle
+
+
+def _of_device(event: str) -> Handler:
+    def handle(seen: Seen, line: Line) -> Iterator[Said]:
+        yield event, {"device": seen.device(line)}
+
+    return handle
+
+
+def _barrier(event: str) -> Handler:
+    def handle(seen: Seen, _: Line) -> Iterator[Said]:
+        seen.count["barriers"] += 1
+        yield event, {"round": seen.count["barriers"]}
+
+    return handle
+
+
+def _packet(_: Seen, line: Line) -> Iterator[Said]:
+    """RAM and SYNC packets as they arrive; device packets pass another trace point, see `_incoming`."""
+    sync = bool(line.after("flags") & SYNC)
+    size = PACKET_HEADER + (0 if sync else line.after("size"))
+    fields = {"channel": line.after("channel"), "idx": line.after("packet_num"), "bytes": size}
+    yield "multifd_recv_packet", fields | {"kind": "sync" if sync else "ram"}
+
+
+def _ram_packet(seen: Seen, line: Line) -> Iterator[Said]:
+    """``channel 1 normal pages 31 zero pages 97``: counted until the round ends."""
+    seen.count.update(packets=1, normal=int(line.words[4]), zero=int(line.words[7]))
+    return iter(())
+
+
+def _round(seen: Seen, line: Line) -> Iterator[Said]:
+    """A look at the dirty log ends the round before it; a round without a page is not worth an event."""
+    packets, normal, zero = (seen.count.pop(name, 0) for name in ("packets", "normal", "zero"))
+    if packets:
+        seen.count["rounds"] += 1
+        size = normal * PAGE + packets * PACKET_HEADER
+        fields = {"round": seen.count["rounds"], "pages": normal + zero, "zero": zero, "bytes": size}
+        yield "precopy_round", fields | {"pending": line.after("dirty_pages") * PAGE}
+
+
+def _receive_thread(seen: Seen, line: Line) -> Iterator[Said]:
+    seen.channels[line.thread] = int(line.words[0])
+    return iter(())
+
+
+def _incoming(seen: Seen, line: Line) -> Iterator[Said]:
+    """A device packet is in. One whose size no source device told is the config packet."""
+    device, idx = seen.device(line), line.after("idx")
+    size = seen.sizes.get((device, idx), 0)
+    seen.queued[device] += size
+    if line.thread in seen.channels:
+        fields = {"channel": seen.channels[line.thread], "idx": idx, "bytes": size, "kind": "device"}
+        yield "multifd_recv_packet", fields | {"device": device, "config": not size}
+    if size:
+        yield line.point, {"device": device, "idx": idx, "queued": seen.queued[device], "bytes": size}
+
+
+def _starved(seen: Seen, line: Line) -> Iterator[Said]:
+    yield line.point, {"device": seen.device(line), "idx": line.after("idx")}
+
+
+def _load_start(seen: Seen, line: Line) -> Iterator[Said]:
+    device, idx = seen.device(line), line.after("idx")
+    yield line.point, {"device": device, "idx": idx, "bytes": seen.sizes.get((device, idx), 0)}
+
+
+def _load_end(seen: Seen, line: Line) -> Iterator[Said]:
+    device, idx = seen.device(line), line.after("idx")
+    size = seen.sizes.get((device, idx), 0)
+    seen.queued[device] -= size
+    seen.loaded[device] += size
+    yield line.point, {"device": device, "idx": idx, "bytes": size}
+
+
+def _save_end(seen: Seen, line: Line) -> Iterator[Said]:
+    device = seen.device(line)
+    size = sum(size for (owner, _), size in seen.sizes.items() if owner == device)
+    yield line.point, {"device": device, "bytes": size}
+
+
+def _main_block(seen: Seen, line: Line) -> Iterator[Said]:
+    """A word of a device's main-channel section; with a block of stop-copy data a load begins."""
+    device = seen.device(line)
+    if line.after("data") == DEV_DATA_STATE and seen.precopy[device] <= 0:
+        yield LOAD_START, {"device": device, "idx": seen.blocks[device], "bytes": 0}
+
+
+def _main_block_in(seen: Seen, line: Line) -> Iterator[Said]:
+    device, size = seen.device(line), line.after("size")
+    if seen.precopy[device] > 0:
+        seen.precopy[device] -= size
+        return
+    yield LOAD_END, {"device": device, "idx": seen.blocks[device], "bytes": size}
+    seen.blocks[device] += 1
+
+
+def _thread_end(seen: Seen, line: Line) -> Iterator[Said]:
+    device = seen.device(line)
+    yield line.point, {"device": device, "bytes": seen.loaded[device]}
+
+
+def _config_start(seen: Seen, line: Line) -> Iterator[Said]:
+    seen.config_start[seen.device(line)] = line.t
+    yield line.point, {"device": seen.device(line)}
+
+
+def _config_end(seen: Seen, line: Line) -> Iterator[Said]:
+    """The load thread took the BQL right before the pair's start and gives it back right after its end."""
+    device = seen.device(line)
+    yield line.point, {"device": device}
+    yield "bql_held", {"holder": device, "seconds": line.t - seen.config_start[device]}
+
+
+def _load_setup(seen: Seen, line: Line) -> Iterator[Said]:
+    """Devices tell their own states, step by step; of QEMU's word only the begin of a load is needed."""
+    if seen.side == "destination" and line.words[-1] == "RESUMING":
+        yield "vfio_load_setup", {"device": seen.device(line)}
+
+
+if TYPE_CHECKING:
+    Handler = Callable[[Seen, Line], Iterator[Said]]
+
+HANDLERS: Final[Mapping[str, Handler]] = {
+    "migrate_set_state": _last_word("migrate_set_state", "state"),
+    "vmstate_downtime_checkpoint": _last_word("vmstate_downtime_checkpoint", "checkpoint"),
+    "migration_bitmap_sync_end": _round,
+    "multifd_send_ram_fill": _ram_packet,
+    "multifd_recv_unfill": _packet,
+    "multifd_send_sync_main": _barrier("multifd_send_sync_main"),
+    "multifd_recv_sync_main": _barrier("multifd_recv_sync_main"),
+    "multifd_recv_sync_main_wait": _channel("multifd_recv_sync_main_wait", "iter"),
+    "multifd_recv_sync_main_signal": _channel("multifd_recv_sync_main_signal", "channel"),
+    "multifd_recv_new_channel": _channel("multifd_recv_new_channel", "channel"),
+    "multifd_recv_thread_start": _receive_thread,
+    "multifd_recv_thread_end": _channel("multifd_recv_channel_ended", "channel"),
+    "vfio_save_setup": _of_device("vfio_save_setup"),
+    "vfio_save_complete_precopy_thread_start": _of_device("vfio_save_complete_precopy_thread_start"),
+    "vfio_save_complete_precopy_thread_end": _save_end,
+    "vfio_migration_set_device_state": _load_setup,
+    "vfio_load_state": _main_block,
+    "vfio_load_state_device_data": _main_block_in,
+    "vfio_load_bufs_thread_start": _of_device("vfio_load_bufs_thread_start"),
+    "vfio_load_bufs_thread_end": _thread_end,
+    "vfio_load_state_device_buffer_incoming": _incoming,
+    "vfio_load_state_device_buffer_starved": _starved,
+    LOAD_START: _load_start,
+    LOAD_END: _load_end,
+    "vfio_load_state_device_buffer_end": _of_device("config_ready"),
+    "vfio_load_device_config_state_start": _config_start,
+    "vfio_load_device_config_state_end": _config_end,
+}
+"""What each trace point's line says, in our events."""
+
+TRACE_POINTS: Final = tuple(HANDLERS)
+"""What to switch on. QEMU warns of a name it does not know and goes on, so one list serves all versions."""
