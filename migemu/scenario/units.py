@@ -233,10 +233,17 @@ def _exactly(value: Fraction, scale: Scale) -> str:
 
 
 def _rounded(value: Fraction, scale: Scale, digits: int) -> str:
-    unit = next((unit for unit in scale.shown if value >= scale.units[unit]), scale.shown[-1])
-    amount = value / scale.units[unit] if value else value
-    decimals = max(0, digits - len(str(int(amount))))
-    return f"{float(amount):.{decimals}f} {unit if value else scale.base}"
+    """The largest unit the rounded value reaches: 999.9 us to three digits is 1.00 ms."""
+    if not value:
+        return f"0 {scale.base}"
+    for unit in scale.shown:
+        amount = value / scale.units[unit]
+        whole = unit == scale.base and scale.bare  # there are no parts of a byte
+        decimals = 0 if whole else max(0, digits - len(str(int(amount))))
+        text = f"{float(amount):.{decimals}f}"
+        if Fraction(text) >= 1:
+            break
+    return f"{text} {unit}"
 
 
 def _plain(amount: Fraction) -> str:

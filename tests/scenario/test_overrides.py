@@ -25,6 +25,8 @@ def test_each_layer_wins_over_the_one_below() -> None:
     assert load().migration.channels == 3
     assert load(**{name: "4"}).migration.channels == 4
     assert load(**{name: "4", "MIGEMU_SET__MIGRATION__CHANNELS": "5"}).migration.channels == 5
+    both = {"MIGEMU_TIMEOUTS__TOTAL": "4 s", "MIGEMU_SET__TIMEOUTS__TOTAL": "5 s"}
+    assert load(**both).timeouts.total == 5
     assert load("migration.channels=6", "migration.channels=7", **{name: "4"}).migration.channels == 7
 
 
@@ -73,9 +75,9 @@ def test_a_star_is_every_device_and_a_later_setting_refines_it() -> None:
 
 
 def test_short_keys_for_what_sweeps_vary() -> None:
-    scenario = load("device.*.state_size=7", "devices=6", "channels=9")
+    scenario = load("device.5.state_size=7", "devices=6", "channels=9")
     assert scenario.migration.channels == 9
-    assert [device.state_size for device in scenario.device] == [7] * 6  # devices goes first
+    assert [device.state_size for device in scenario.device] == [10] * 5 + [7]  # devices goes first
     assert load("devices=0").device == ()
     assert len({device.id for device in default(environ={}, overrides=["devices=64"]).device}) == 64
 
@@ -98,6 +100,7 @@ def test_short_keys_for_what_sweeps_vary() -> None:
         ("device.0.count=3", "--set device.0.count: count repeats a [[device]] table of a file"),
         ("device=3", "--set device: must be written as [[device]] tables, not 3"),
         ("limits.queue_total=1 kB", "--set limits.queue_total: 1 kB is less than one packet"),
+        ("device.0.transition_times.stop=3", '--set device.0.transition_times.stop: "3" has no unit'),
         ("seed=1\nname = 'x'", "--set seed: must be a whole number"),  # never a second key
     ],
 )
@@ -120,6 +123,16 @@ def test_a_wrong_variable_is_named(wrong: Callable[..., list[str]]) -> None:
 def test_what_the_file_says_is_not_blamed_on_an_override(wrong: Callable[..., list[str]]) -> None:
     (line,) = wrong('[ram]\nsize = "1 MiB"\nworking_set = "1 MiB"', "ram.size=0")
     assert line.startswith("it.toml: ram.working_set: ")
+
+
+def test_of_two_settings_the_more_precise_one_is_blamed(wrong: Callable[..., list[str]]) -> None:
+    (line,) = wrong(FILE, 'device.0.injected={stall_at="1 MiB"}', "device.0.injected.stall_at=x")
+    assert line.startswith('--set device.0.injected.stall_at: "x" is not a size')
+
+
+def test_repeated_devices_repeat_no_mistake(wrong: Callable[..., list[str]]) -> None:
+    text = "[[device]]\n[[device]]\nwirte_rate = 1"
+    assert wrong(text, "devices=6") == wrong(text)
 
 
 def test_tables_can_be_overridden_without_loading_them() -> None:

@@ -45,6 +45,10 @@ if TYPE_CHECKING:
             '[migration]\npacket_size = "2 GiB"',
             "it.toml: migration.packet_size: 2 GiB is out of bounds; it must be at most 2147483647 B",
         ),
+        (
+            '[migration]\npacket_size = "unlimited"',
+            'it.toml: migration.packet_size: "unlimited" is not a size; write it like "100 MiB"',
+        ),
         ("ram = 3", "it.toml: ram: must be a table of keys, not 3"),
         ("[device]", "it.toml: device: must be written as [[device]] tables, not a table"),
         ("device = [3]", "it.toml: device.0: must be a table of keys, not 3"),
@@ -70,8 +74,8 @@ if TYPE_CHECKING:
             "it.toml: uuid: 'x' is not a UUID like 5f1c2d3e-0000-4000-8000-000000000001",
         ),
         (
-            '[[device]]\ntransition_times = { STOPCOPY = "1 ms" }',
-            "it.toml: device.0.transition_times: unknown device state 'STOPCOPY'; did you mean \"STOP_COPY\"?",
+            '[[device]]\ntransition_times = { STOPCPY = "1 ms" }',
+            "it.toml: device.0.transition_times: unknown device state 'STOPCPY'; did you mean \"STOP_COPY\"?",
         ),
         (
             '[[device]]\nid = "a/b"',

@@ -136,17 +136,21 @@ def test_a_rounded_size_is_within_half_a_step_of_its_last_digit(size: int) -> No
     step = 10.0**-decimals * parse_size("1 " + text.split()[1])
     assert abs(parse_size(text) - size) <= step / 2 + 1
     assert len(number.replace(".", "")) <= 4 or size >= 2**50
+    assert 1 <= float(number) < 1024 or size >= 2**50
 
 
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        (format_size(0, digits=3), "0.00 B"),
+        (format_size(0, digits=3), "0 B"),
+        (format_size(5, digits=3), "5 B"),
+        (format_size(2**20 - 1, digits=3), "1.00 MiB"),
         (format_size(104_333_312, digits=3), "99.5 MiB"),
         (format_rate(1_333_333_333, digits=3), "1.24 GiB/s"),
         (format_time(0.0123456, digits=2), "12 ms"),
         (format_time(1234.5, digits=3), "1234 s"),
-        (format_time(0, digits=2), "0.0 s"),
+        (format_time(0.0009999, digits=3), "1.00 ms"),
+        (format_time(0, digits=2), "0 s"),
     ],
 )
 def test_rounded_texts_are_for_tables(text: str, shown: str) -> None:
