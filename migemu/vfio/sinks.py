@@ -1,0 +1,120 @@
+"""Where a destination device puts what is written to its data fd: a file to keep, or a window of memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Final, Protocol
+
+from migemu.errors import ConfigError
+from migemu.vfio.content import as_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from migemu.vfio.content import Span
+
+WINDOW: Final = 4 * 2**20
+"""Bytes of a memory window: big enough to be real writes, small enough for 64 devices at once."""
+
+
+class Sink(Protocol):
+    """The data fd of a device in RESUMING: takes a stream, possibly only a prefix of each write."""
+
+    def write(self, span: Span) -> int:
+        """Take a prefix of `span`; the number of bytes taken.
+
+        Raises:
+            OSError: the device failed.
+        """
+        ...
+
+    def commit(self) -> None:
+        """All is in and verified: keep it."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything written."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what stands behind it; may be called twice. What was not committed is gone."""
+        ...
+
+
+class MemfdWindow:
+    """Memory of a bounded size: the stream goes round and round in it.
+
+    The bytes really cross into another file's pages, as with a real data fd, yet a device of many GiB costs
+    the destination `window` bytes. A write ends at the window's end, so short writes happen by nature.
+    """
+
+    def __init__(self, window: int = WINDOW) -> None:
+        self._window = window
+        self._fd = os.memfd_create("vfio-data-fd", os.MFD_CLOEXEC)
+        os.ftruncate(self._fd, window)
+        self._offset = 0
+
+    def write(self, span: Span) -> int:
+        """Take what fits before the window's end."""
+        at = self._offset % self._window
+        count = os.pwrite(self._fd, as_bytes(span)[: self._window - at], at)
+        self._offset += count
+        return count
+
+    def commit(self) -> None:
+        """Nothing to keep."""
+
+    def reset(self) -> None:
+        """Start again at the window's beginning."""
+        self._offset = 0
+
+    def close(self) -> None:
+        """Give the memory back."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class FileSink:
+    """A file that holds the data stream once the migration has been verified, and does not exist otherwise.
+
+    It holds the data stream: without pre-copy the source's image; with it, the pre-copy data before the image
+    and what pre-copy left over after it, as the stream of a real data fd does.
+
+    Raises:
+        ConfigError: the file cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+        try:
+            self._fd = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigError(f"cannot keep the loaded state at {path}: {error.strerror}") from error
+        self._offset = 0
+
+    def write(self, span: Span) -> int:
+        """Append; a full disk surfaces as the OSError of a real one."""
+        count = os.pwrite(self._fd, as_bytes(span), self._offset)
+        self._offset += count
+        return count
+
+    def commit(self) -> None:
+        """Give the file its name."""
+        self._partial.replace(self._path)
+
+    def reset(self) -> None:
+        """Start again with an empty file."""
+        os.ftruncate(self._fd, 0)
+        self._offset = 0
+
+    def close(self) -> None:
+        """Close; what was not committed goes."""
+        if self._fd < 0:
+            return
+        os.close(self._fd)
+        self._fd = -1
+        with contextlib.suppress(FileNotFoundError):
+            self._partial.unlink()

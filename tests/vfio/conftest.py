@@ -1,0 +1,89 @@
+"""Helpers of the device room's tests: a clock that only sleeping moves, an event list, payloads that count."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from migemu.threads.native import NativeThreads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migemu.threads.native import NativeThread
+
+
+class Payload:
+    """Bytes that know whether they were given back."""
+
+    def __init__(self, content: bytes) -> None:
+        self.view = memoryview(content)
+        self.released = 0
+
+    def release(self) -> None:
+        self.released += 1
+
+
+class Log(NativeThreads):
+    """Real threads that remember every event."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, object]]] = []
+        super().__init__(sink=lambda event, _time, _thread, fields: self.events.append((event, fields)))
+
+    def told(self, event: str) -> list[dict[str, object]]:
+        """The fields of all events of that name."""
+        return [fields for name, fields in self.events if name == event]
+
+    def run(self, name: str, target: Callable[[], None]) -> tuple[NativeThread, list[BaseException]]:
+        """A thread, and the list its error will be in."""
+        errors: list[BaseException] = []
+
+        def guarded() -> None:
+            try:
+                target()
+            except BaseException as error:  # noqa: BLE001 - the test looks at it
+                errors.append(error)
+
+        return self.spawn(name, guarded), errors
+
+    def wait_for(self, event: str, count: int = 1) -> None:
+        """Wait until `event` has happened `count` times."""
+        for _ in range(5000):
+            if len(self.told(event)) >= count:
+                return
+            threading.Event().wait(0.002)
+        raise AssertionError(f"{event} never happened {count} times: {self.events}")
+
+
+class Clock(Log):
+    """Time that passes only by sleeping: what a device's model costs, to the microsecond."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 100.0
+        self.overshoot = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            self.time += seconds + self.overshoot
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def payload() -> Callable[[bytes], Payload]:
+    return Payload
