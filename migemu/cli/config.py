@@ -20,7 +20,10 @@ def config() -> None:
 @click.argument("file", type=click.Path(path_type=Path), default="migemu.toml")
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 def init(file: Path, *, force: bool) -> None:
-    """Write the commented default scenario to FILE (migemu.toml; - prints it)."""
+    """Write a commented scenario to FILE.
+
+    FILE is migemu.toml if left out; - prints it. It is the scenario that runs without a file.
+    """
     if str(file) == "-":
         click.echo(default_text(), nl=False)
         return
