@@ -138,7 +138,7 @@ def test_a_pipe_gets_one_line_of_progress_a_second() -> None:
     words = [at(t / 10, "source", Progress(ram_sent=t * MIB, ram_pending=0)) for t in range(35)]
     lines = piped(*words)
     assert len(lines) == 3
-    assert lines[0] == "    1.000 s  progress     RAM 10.0 MiB sent, 0 B pending, 0.00 B/s"
+    assert lines[0] == "    1.000 s  progress     RAM 10.0 MiB sent, 0 B pending, 0 B/s"
 
 
 def test_a_terminal_is_left_clean_when_the_view_ends() -> None:
