@@ -34,7 +34,8 @@ class WireLimits:
     max_ram_blocks: int = 4096
     """Blocks in one RAM block list."""
     max_pci_config: int = 128 * 1024
-    """Of a PCI config state whose end only its end mark tells (QEMU's own, multifd transfer off)."""
+    """Of a PCI config state whose end only its end mark tells (QEMU's own, multifd transfer off); it must
+    fit the landing area with room to spare, so 190,000 is the most that works."""
     max_non_iterable: int = 64 * MIB
     """Of one opaque section body, and of all device sections that have no codec together."""
     max_vmdesc: int = 16 * MIB

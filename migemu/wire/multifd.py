@@ -145,7 +145,7 @@ class DevicePacket(NamedTuple):
 Packet = RamPacket | DevicePacket
 
 
-def ram_packet(  # noqa: PLR0917  the wire's own order
+def ram_packet(
     block: str,
     normal: npt.NDArray[np.uint64],
     zero: npt.NDArray[np.uint64],
@@ -200,7 +200,9 @@ def _offset_table(packet: RamPacket, room: int) -> bytes:
     return table.tobytes()
 
 
-def encode_device_header(device: str, instance: int, idx: int, flags: int, size: int) -> bytes:
+def encode_device_header(
+    device: str, instance: int, idx: int, flags: int, size: int, version: int = VFIO_VERSION
+) -> bytes:
     """The 288 bytes before `size` bytes of data: the packet's header and VFIO's.
 
     Raises:
@@ -216,7 +218,7 @@ def encode_device_header(device: str, instance: int, idx: int, flags: int, size:
         encode_padded(device, IDSTR_SIZE, "device id"),
         instance,
         payload,
-        VFIO_VERSION,
+        version,
         idx,
         flags,
     )

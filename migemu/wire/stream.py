@@ -113,7 +113,7 @@ class StreamReader(Generic[T]):
     def _check_end(self) -> None:
         if self._awaits == BETWEEN and self._intake.empty():
             return
-        waiting = self._intake.end - self._intake.start
+        waiting = self._intake.waiting()
         raise TruncatedError(f"the stream ended inside {self._awaits} ({waiting} bytes of it had come)")
 
     def _advance(self) -> list[T]:
@@ -127,9 +127,14 @@ class StreamReader(Generic[T]):
                 self._check_end()
         except MigemuError as error:
             self._error = error
-            self.salvaged, self._out = self._out, []
+            self.salvaged = self._drain()
             raise
-        done, self._out = self._out, []
+        return self._drain()
+
+    def _drain(self) -> list[T]:
+        """What is complete; the list itself stays, because body parsers hold on to it."""
+        done = self._out.copy()
+        self._out.clear()
         return done
 
     def close(self) -> None:
