@@ -33,14 +33,14 @@ class Abort:
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
         self._watched: list[tuple[Lock, Condition]] = []
-        self._calls: list[Callable[[MigemuError], None]] = []
+        self._calls: list[Callable[[MigemuError], object]] = []
         self.error: MigemuError | None = None
 
     def watch(self, lock: Lock, condition: Condition) -> None:
         """Have waiters of `condition` woken when the abort is set."""
         self._watched.append((lock, condition))
 
-    def on_abort(self, call: Callable[[MigemuError], None]) -> None:
+    def on_abort(self, call: Callable[[MigemuError], object]) -> None:
         """Have `call` called, once, by whoever sets the abort."""
         self._calls.append(call)
 
@@ -89,18 +89,24 @@ class Patience:
 
     def __init__(self, threads: Threads, seconds: float | None) -> None:
         self._threads = threads
-        self._last = threads.now()
+        self.last = threads.now()
+        """When something moved last."""
         self.seconds = seconds if seconds is not None else float("inf")
 
     def touch(self) -> None:
         """Something moved."""
-        self._last = self._threads.now()
+        self.last = self._threads.now()
 
     def left(self, started: float) -> float | None:
         """Seconds left for a wait that began at `started`; None without a limit."""
         if self.seconds == float("inf"):
             return None
-        return max(self._last, started) + self.seconds - self._threads.now()
+        return max(self.last, started) + self.seconds - self._threads.now()
+
+    def deadline(self) -> Callable[[], float]:
+        """When a wait that begins now ends, asked again and again: progress moves it."""
+        started = self._threads.now()
+        return lambda: max(self.last, started) + self.seconds
 
 
 class Bql:

@@ -1,0 +1,182 @@
+"""``migemu run``: source and destination as two processes on loopback, watched as one."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from migemu.cli.options import read_scenario, scenario_options
+from migemu.errors import MigemuError
+from migemu.observe import events
+from migemu.observe.join import join
+from migemu.observe.live import json_lines, live_view
+from migemu.observe.recorder import CONFIG, EVENTS, make_result, prepare, save
+from migemu.observe.result import RunEnd
+from migemu.observe.summary import print_summary
+from migemu.scenario import dump_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migemu.observe.events import Event
+    from migemu.observe.model import Result
+    from migemu.scenario import Scenario
+
+LISTEN_SECONDS = 30.0
+"""How long the destination process has to come up."""
+LAST_SECONDS = 20.0
+"""How long the other process has once one has ended."""
+LINE_LIMIT = 1 << 20
+"""Bytes of the longest event line."""
+
+
+@click.command()
+@scenario_options
+def run(config: Path | None, overrides: tuple[str, ...], out: Path | None, as_json: bool) -> None:  # noqa: FBT001  click's
+    """Migrate CONFIG (or the built-in default) between two processes on this machine."""
+    scenario = read_scenario(config, overrides)
+    folder = prepare(out) if out is not None else None
+    outcome = run_watched(scenario, folder, as_json=as_json)
+    if not as_json:
+        print_summary(outcome, Console(highlight=False))
+        if folder is not None:
+            click.echo(f"kept in {folder}")
+    if outcome.exit_code:
+        raise SystemExit(outcome.exit_code)
+
+
+def run_watched(scenario: Scenario, folder: Path | None, *, as_json: bool) -> Result:
+    """Run while events are shown; keep what it leaves in `folder`."""
+    if as_json:
+        return run_pair(scenario, json_lines(sys.stdout), folder)
+    with live_view(Console(highlight=False), scenario.name) as view:
+        return run_pair(scenario, view, folder)
+
+
+def run_pair(scenario: Scenario, subscriber: Callable[[Event], None], folder: Path | None) -> Result:
+    """One migration between two processes; its result, from both sides' events."""
+    with tempfile.TemporaryDirectory(prefix="migemu-") as scratch:
+        pair = Pair(scenario, Path(scratch), subscriber)
+        end = asyncio.run(pair.run())
+        joined = join(pair.events("source"), pair.events("destination"))
+    outcome = make_result(scenario, joined, end)
+    if folder is not None:
+        save(folder, scenario, joined, outcome)
+    return outcome
+
+
+class Pair:
+    """The two processes of a run.
+
+    Args:
+        scenario: what they migrate; its relative paths are already absolute.
+        scratch: a folder of this run.
+        subscriber: told of both sides' events as they come.
+    """
+
+    def __init__(self, scenario: Scenario, scratch: Path, subscriber: Callable[[Event], None]) -> None:
+        self._scratch = scratch
+        self._subscriber = subscriber
+        self._address: asyncio.Future[str] | None = None
+        self._told: dict[str, str] = {}
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._config = scratch / CONFIG
+        self._config.write_text(dump_toml(scenario), encoding="utf-8")
+
+    async def run(self) -> RunEnd:
+        """Start both, wait for both; never leaves one behind."""
+        loop = asyncio.get_running_loop()
+        self._address = loop.create_future()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._forward, number)
+        try:
+            readers = [await self._start("destination", "--listen", "127.0.0.1:0")]
+            if await self._listening():
+                readers.append(await self._start("source", "--connect", self._address.result()))
+            await self._wait()
+            await asyncio.gather(*readers)
+        finally:
+            self._kill_all()
+        return self._end()
+
+    async def _start(self, side: str, option: str, address: str) -> asyncio.Task[None]:
+        command = [sys.executable, "-m", "migemu", side, str(self._config), option, address]
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            "--json",
+            "--out",
+            str(self._scratch / side),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            limit=LINE_LIMIT,
+        )
+        self._processes[side] = process
+        return asyncio.ensure_future(self._read(side, process))
+
+    async def _read(self, side: str, process: asyncio.subprocess.Process) -> None:
+        """Pass on a process's events; what it says on stderr is its reason should it fail."""
+        assert process.stdout is not None  # noqa: S101  both are pipes
+        assert process.stderr is not None  # noqa: S101
+        words = asyncio.ensure_future(process.stderr.read())
+        async for line in process.stdout:
+            event = events.Event.decode(line)
+            if event.event == "listening" and self._address is not None and not self._address.done():
+                self._address.set_result(f"{event.get('host')}:{event.get('port')}")
+            self._subscriber(event)
+        self._told[side] = (await words).decode(errors="replace").strip()
+
+    async def _listening(self) -> bool:
+        """Whether the destination listens; False when it ended instead."""
+        assert self._address is not None  # noqa: S101  set before anything is started
+        ended: asyncio.Future[Any] = asyncio.ensure_future(self._processes["destination"].wait())
+        address: asyncio.Future[Any] = self._address
+        await asyncio.wait({address, ended}, timeout=LISTEN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        return self._address.done()
+
+    async def _wait(self) -> None:
+        """Wait for one process without a limit of our own (each has its own), then soon for the other."""
+        waits = {asyncio.ensure_future(process.wait()) for process in self._processes.values()}
+        if len(waits) > 1:
+            _, waits = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if waits:
+            await asyncio.wait(waits, timeout=LAST_SECONDS)
+
+    def _forward(self, number: int) -> None:
+        """Ctrl-C here is a cancel there."""
+        for process in self._processes.values():
+            with suppress(ProcessLookupError):
+                process.send_signal(number)
+
+    def _kill_all(self) -> None:
+        for process in self._processes.values():
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+
+    def _end(self) -> RunEnd:
+        exits = {side: process.returncode for side, process in self._processes.items()}
+        reasons = tuple(self._reason(side, code) for side, code in exits.items() if code not in (0, 1))
+        failed = [code for code in exits.values() if code != 0]
+        usage = any(code == MigemuError.exit_code + 1 for code in failed)
+        return RunEnd(exit_code=2 if usage else int(bool(failed)), reasons=reasons, exits=exits)
+
+    def _reason(self, side: str, code: int | None) -> str:
+        told = self._told.get(side) or "without a word"
+        if code is None:
+            return f"{side}: did not end by itself"
+        return f"{side}: killed by {signal.Signals(-code).name}" if code < 0 else f"{side}: {told}"
+
+    def events(self, side: str) -> list[Event]:
+        """What `side` recorded; what it had said before it died, if it did."""
+        path = self._scratch / side / EVENTS
+        return events.read(path, torn=True) if path.exists() else []

@@ -1,0 +1,141 @@
+"""``migemu source`` and ``migemu destination``: the two processes of a migration."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+import uvloop
+from rich.console import Console
+
+from migemu.cli.options import parse_address, read_scenario, scenario_options
+from migemu.errors import CancelledMigrationError, MigemuError
+from migemu.observe.live import json_lines, live_view
+from migemu.observe.recorder import Recorder, prepare
+from migemu.observe.summary import print_summary
+from migemu.scenario import dilated
+from migemu.threads.native import NativeThreads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from migemu.scenario import Scenario, Side
+    from migemu.threads.api import Threads
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds a thread keeps the interpreter when another wants it: the loop must not wait 5 ms for a thread
+that only counts, or a channel idles."""
+
+
+class SideSession(Protocol):
+    """One side of a migration."""
+
+    async def run(self, host: str, port: int) -> MigemuError | None:
+        """Take part in one migration; the error that ended it."""
+        ...
+
+    def cancel(self, reason: str) -> None:
+        """End it on request."""
+        ...
+
+
+@click.command()
+@scenario_options
+@click.option(
+    "--listen", required=True, metavar="HOST:PORT", help="Where to listen; port 0 picks a free one."
+)
+def destination(
+    config: Path | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
+    listen: str,
+) -> None:
+    """Receive one migration of CONFIG, verify it, and run the VM."""
+    from migemu.destination.session import Session  # noqa: PLC0415  the source does not need it
+
+    run_side("destination", config, overrides, out, as_json=as_json, address=listen, session=Session)
+
+
+@click.command()
+@scenario_options
+@click.option("--connect", required=True, metavar="HOST:PORT", help="Where the destination listens.")
+def source(
+    config: Path | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
+    connect: str,
+) -> None:
+    """Migrate the VM of CONFIG to a destination."""
+    from migemu.source.session import Session  # noqa: PLC0415  the destination does not need it
+
+    run_side("source", config, overrides, out, as_json=as_json, address=connect, session=Session)
+
+
+def run_side(
+    side: Side,
+    config: Path | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    *,
+    as_json: bool,
+    address: str,
+    session: Callable[[Scenario, Threads], SideSession],
+) -> None:
+    """One side from the command line to its exit code."""
+    host, port = parse_address(address)
+    scenario = read_scenario(config, overrides, side)
+    folder = prepare(out) if out is not None else None
+    recorder = Recorder(side, scenario)
+    error = watch(recorder, lambda: migrate(recorder, session, host, port), as_json=as_json)
+    if folder is not None:
+        recorder.save(folder, error)
+    if not as_json:
+        print_summary(recorder.result(error), Console(stderr=False, highlight=False))
+    if error is not None:
+        raise error
+
+
+def watch(recorder: Recorder, work: Callable[[], MigemuError | None], *, as_json: bool) -> MigemuError | None:
+    """Run `work` while its events are shown."""
+    if as_json:
+        recorder.log.subscribe(json_lines(sys.stdout))
+        return work()
+    with live_view(Console(highlight=False), f"{recorder.side} {recorder.scenario.name}") as view:
+        recorder.log.subscribe(view)
+        return work()
+
+
+def migrate(
+    recorder: Recorder, session: Callable[[Scenario, Threads], SideSession], host: str, port: int
+) -> MigemuError | None:
+    """One migration on a loop of its own."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    threads = NativeThreads(recorder.log.sink)
+    try:
+        return uvloop.run(_migrate(session, dilated(recorder.scenario), threads, host, port))
+    except KeyboardInterrupt:
+        return CancelledMigrationError("interrupted", side=recorder.side)
+
+
+async def _migrate(
+    session: Callable[[Scenario, Threads], SideSession],
+    scenario: Scenario,
+    threads: Threads,
+    host: str,
+    port: int,
+) -> MigemuError | None:
+    taking_part = session(scenario, threads)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _cancel, taking_part, number)
+    return await taking_part.run(host, port)
+
+
+def _cancel(session: SideSession, number: Any) -> None:
+    session.cancel(f"cancelled by {signal.Signals(number).name}")

@@ -1,0 +1,1 @@
+"""The destination process: what arrives is reassembled, loaded and verified here."""

@@ -1,0 +1,78 @@
+"""From a scenario to a destination's parts, for real sockets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from migemu.destination.core import Plan
+from migemu.handoff import handoff
+from migemu.handoff.models import device_models, platform_of
+from migemu.ram import GuestRam
+from migemu.vfio.content import digest_maker
+from migemu.vfio.datafd import open_sink
+from migemu.vfio.flow import FreeFlow, TotalCap
+from migemu.vfio.load import LoadDevice
+from migemu.vfio.pausing import PausingFlow
+from migemu.vfio.slots import BufferLimits
+from migemu.wire.limits import WireLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migemu.scenario import Scenario
+    from migemu.threads.api import Threads
+    from migemu.threads.sync import Bql
+    from migemu.vfio.flow import Flow
+
+
+def make_plan(scenario: Scenario, threads: Threads, resume: Callable[[int], None]) -> Plan:
+    """What a destination of `scenario` is made of.
+
+    Args:
+        scenario: already dilated.
+        threads: the concurrency seam.
+        resume: lets a channel that the queue cap paused ask again.
+    """
+    design = handoff(scenario.handoff)
+    platform = platform_of(scenario, design.design)
+    pausing = scenario.limits.on_cap == "pause"
+
+    def devices(bql: Bql) -> list[LoadDevice]:
+        digest = digest_maker(scenario.digest)
+        return [
+            LoadDevice(model, open_sink(device.keep), threads, bql.lock, platform, digest)
+            for model, device in zip(device_models(scenario), scenario.device, strict=True)
+        ]
+
+    return Plan(
+        threads=threads,
+        channels=scenario.migration.channels,
+        machine_name=scenario.machine,
+        handoff=design,
+        ram=GuestRam.of_size(scenario.ram.total_size()),
+        platform=platform,
+        patience=scenario.timeouts.phase,
+        limits=BufferLimits(queue_bytes=None if pausing else scenario.limits.queue_per_device),
+        flow=make_flow(scenario, threads, resume),
+        interrupt_controller_load_time=scenario.platform.interrupt_controller_load_time,
+        devices=devices,
+    )
+
+
+def make_flow(scenario: Scenario, threads: Threads, resume: Callable[[int], None]) -> Flow:
+    """The rule at a queue's cap."""
+    limits = scenario.limits
+    if limits.on_cap == "pause":
+        return PausingFlow(
+            threads,
+            range(scenario.migration.channels),
+            per_device=limits.queue_per_device,
+            total=limits.queue_total,
+            on_resume=resume,
+        )
+    return FreeFlow() if limits.queue_total is None else TotalCap(threads, limits.queue_total)
+
+
+def wire_limits(scenario: Scenario) -> WireLimits:
+    """What the peer may announce."""
+    return WireLimits(max_payload=scenario.limits.max_payload)

@@ -1,0 +1,130 @@
+"""One multifd channel of the destination: socket bytes to packets, straight into pooled buffers.
+
+Everything here runs on the event loop that owns the socket. A channel reads on only while nothing holds
+it: the SYNC barrier, the queue cap of a device (`on_cap = "pause"`), or the destination not being set up
+yet. Each of these is a hold with a name; reading resumes when the last one is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from migemu.errors import ConnectionLostError, MigemuError
+
+if TYPE_CHECKING:
+    from migemu.wire.multifd import DevicePacket, RamPacket
+    from migemu.wire.reader import PacketReader
+
+
+class Receiver(Protocol):
+    """Where a channel's packets go (the destination's core)."""
+
+    def packet(self, channel: int, packet: DevicePacket | RamPacket) -> None:
+        """A whole packet; never blocks."""
+        ...
+
+    def at_sync(self, channel: int) -> None:
+        """The channel met SYNC and reads no further until its protocol is released."""
+        ...
+
+    def channel_ended(self, channel: int, error: MigemuError | None) -> None:
+        """The channel is closed: at a packet's end, or by `error`."""
+        ...
+
+    def failed(self, error: MigemuError) -> None:
+        """What came cannot be used: the migration is over."""
+        ...
+
+
+class ChannelProtocol(asyncio.BufferedProtocol):
+    """Reads one multifd connection after its hello."""
+
+    def __init__(
+        self,
+        channel: int,
+        transport: asyncio.Transport,
+        reader: PacketReader,
+        receiver: Receiver,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.channel = channel
+        self._transport = transport
+        self._reader = reader
+        self._receiver = receiver
+        self._loop = loop
+        self._holds: set[str] = {"setup"}
+        self._closed = False
+        transport.pause_reading()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
+        """Where the next socket bytes go."""
+        return self._reader.get_buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Hand on every packet that is complete."""
+        try:
+            self._deliver(self._reader.received(nbytes))
+        except MigemuError as error:
+            self._fail(error)
+
+    def _deliver(self, packets: list[RamPacket | DevicePacket]) -> None:
+        for packet in packets:
+            self._receiver.packet(self.channel, packet)
+        if self._reader.parked:
+            self._hold("sync")
+            self._receiver.at_sync(self.channel)
+        elif self._reader.blocked:
+            self._hold("queue cap")
+
+    def _hold(self, reason: str) -> None:
+        if not self._holds and not self._closed:
+            self._transport.pause_reading()
+        self._holds.add(reason)
+
+    def release(self, reason: str) -> None:
+        """From any thread: `reason` no longer holds this channel."""
+        self._loop.call_soon_threadsafe(self._released, reason)
+
+    def _released(self, reason: str) -> None:
+        self._holds.discard(reason)
+        if self._holds or self._closed:
+            return
+        try:
+            if reason != "setup":
+                self._deliver(self._reader.resume())
+        except MigemuError as error:
+            self._fail(error)
+            return
+        if not self._holds:
+            self._transport.resume_reading()
+
+    def _fail(self, error: MigemuError) -> None:
+        self._closed = True
+        self._receiver.failed(error.at(channel=self.channel))
+        self._transport.abort()
+
+    def eof_received(self) -> bool:
+        """The peer has nothing more to send; we close too."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell a goodbye between packets from a loss inside one."""
+        if self._closed:
+            return
+        self._closed = True
+        self._receiver.channel_ended(self.channel, self._why(exc))
+
+    def _why(self, exc: Exception | None) -> MigemuError | None:
+        if exc is not None:
+            return ConnectionLostError(f"connection failed: {exc}", channel=self.channel)
+        try:
+            self._reader.ended()
+        except MigemuError as error:
+            return error.at(channel=self.channel)
+        return None
+
+    def close(self) -> None:
+        """The migration is over: let the socket go."""
+        self._closed = True
+        self._transport.abort()

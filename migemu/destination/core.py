@@ -1,0 +1,218 @@
+"""The destination without its sockets: what records and packets are given to, and what is made of them.
+
+Ordinary blocking code on handed-in threads. The event loop of a real destination calls
+:meth:`Core.packet`, :meth:`Core.at_sync`, :meth:`Core.channel_ended` and fills :attr:`Core.queue`; an
+exploration does the same from controlled threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from migemu.destination.barrier import SyncBarrier
+from migemu.destination.finish import Finish
+from migemu.destination.incoming import Incoming
+from migemu.errors import ConnectionLostError, MigemuError
+from migemu.handoff.base import Machine, Slot
+from migemu.ram import GuestRam, PageDigests, RamLoad
+from migemu.threads.sync import Abort, Bql, Patience, Pool, Queue
+from migemu.vfio.reassembly import StateBuffers
+from migemu.wire.multifd import DevicePacket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from migemu.handoff.base import Handoff
+    from migemu.threads.api import Threads
+    from migemu.vfio.flow import Flow
+    from migemu.vfio.load import LoadDevice
+    from migemu.vfio.model import Platform
+    from migemu.vfio.reassembly import BufferLimits
+    from migemu.wire.multifd import RamPacket
+
+MAIN_QUEUE = 16
+"""Records of the main channel that may wait for the incoming thread; a DATA block is up to 1 MiB."""
+
+
+class Memory:
+    """Guest RAM of the destination."""
+
+    def __init__(self, ram: GuestRam) -> None:
+        self.ram = ram
+        self.digests = PageDigests(len(ram.pages), "destination")
+        self.load = RamLoad(ram, self.digests)
+
+
+@dataclass
+class Plan:
+    """What a destination is made of; a mutant of the bug catalogue exchanges a part."""
+
+    threads: Threads
+    channels: int
+    machine_name: str
+    handoff: type[Handoff]
+    ram: GuestRam
+    platform: Platform
+    patience: float | None
+    limits: BufferLimits
+    flow: Flow | None
+    interrupt_controller_load_time: float
+    devices: Callable[[Bql], Sequence[LoadDevice]]
+    buffers: type[StateBuffers] = StateBuffers
+    barrier: type[SyncBarrier] = SyncBarrier
+    incoming: type[Incoming] = Incoming
+    finish: type[Finish] = Finish
+
+
+class Core:
+    """One incoming migration.
+
+    Args:
+        plan: what it is made of.
+        reply: writes bytes to the return path.
+        release: lets a channel that was held at SYNC read on.
+
+    Attributes:
+        abort: the first error of this side.
+        queue: records of the main channel.
+        incoming: the incoming thread's state.
+        running: the VM runs here.
+    """
+
+    def __init__(self, plan: Plan, reply: Callable[[bytes], None], release: Callable[[int], None]) -> None:
+        self.plan = plan
+        self.threads = plan.threads
+        self.abort = Abort(plan.threads)
+        self.patience = Patience(plan.threads, plan.patience)
+        self.bql = Bql(plan.threads)
+        self.pool = Pool(plan.threads, self.abort, "load threads")
+        self.queue: Queue[Any] = Queue(plan.threads, self.abort, "the main channel", limit=MAIN_QUEUE)
+        self.barrier = plan.barrier(plan.threads, self.abort, self.patience, plan.channels)
+        self.memory = Memory(plan.ram)
+        self.ram_bytes = 0
+        self.reply = reply
+        self._release = release
+        self._open = set(range(plan.channels))
+        self._make_machine()
+
+    def _make_machine(self) -> None:
+        plan = self.plan
+        self.machine = Machine(
+            plan.threads,
+            self.abort,
+            self.patience,
+            self.bql,
+            self.pool,
+            plan.platform,
+            plan.interrupt_controller_load_time,
+        )
+        on_multifd = plan.handoff.design.config == "multifd"
+        for device in plan.devices(self.bql):
+            buffers = plan.buffers(
+                device.model.name,
+                plan.threads,
+                limits=plan.limits,
+                flow=plan.flow,
+                config_on_multifd=on_multifd,
+            )
+            self.machine.slots[device.model.name] = Slot(device, buffers)
+        self.handoff = plan.handoff(self.machine)
+        self.abort.on_abort(self.handoff.abort)
+        self.incoming = plan.incoming(
+            self.machine, self.handoff, self.queue, self.barrier, self.memory, self.reply, plan.machine_name
+        )
+        self.finish = plan.finish(self)
+
+    @property
+    def running(self) -> bool:
+        """Whether the VM runs here."""
+        return self.finish.running
+
+    def start(self, done: Callable[[], object]) -> None:
+        """Start the incoming thread; `done` is called at its end, well or not."""
+        self.threads.spawn("incoming", lambda: self._run(done))
+
+    def _run(self, done: Callable[[], object]) -> None:
+        try:
+            with self.bql:
+                self.incoming.load_stream()
+                self.finish.run()
+        except MigemuError as error:
+            self.abort.set(error.at(side="destination", phase=self.incoming.phase))
+        except Exception as error:  # noqa: BLE001  a thread's last line of defence: nothing may vanish
+            self.abort.set(
+                MigemuError(f"{type(error).__name__}: {error}", side="destination", phase=self.incoming.phase)
+            )
+        finally:
+            done()
+
+    # What the channels bring; called by whoever owns the sockets, no lock held.
+
+    def packet(self, channel: int, packet: DevicePacket | RamPacket) -> None:
+        """A whole packet.
+
+        Raises:
+            MigemuError: it cannot be used; the migration is over.
+        """
+        self.patience.touch()
+        if isinstance(packet, DevicePacket):
+            self._device_packet(channel, packet)
+        else:
+            self._ram_packet(channel, packet)
+
+    def _device_packet(self, channel: int, packet: DevicePacket) -> None:
+        self.threads.point(
+            "multifd_recv_packet",
+            channel=channel,
+            device=packet.device,
+            idx=packet.idx,
+            bytes=len(packet.data),
+            kind="device",
+            config=packet.is_config,
+        )
+        self.handoff.device_packet(packet)
+
+    def _ram_packet(self, channel: int, packet: RamPacket) -> None:
+        kind = "ram" if len(packet.normal) or len(packet.zero) else "sync"
+        size = len(packet.pages) if packet.pages is not None else 0
+        self.threads.point(
+            "multifd_recv_packet",
+            channel=channel,
+            block=packet.block,
+            idx=packet.packet_num,
+            bytes=size,
+            kind=kind,
+        )
+        self.ram_bytes += size
+        self.memory.load.apply(packet)
+        if packet.pages is not None:
+            packet.pages.release()
+
+    def at_sync(self, channel: int) -> None:
+        """The channel met SYNC; it is released at the main channel's barrier word."""
+        self.barrier.arrive(channel, lambda: self._release(channel))
+
+    def channel_ended(self, channel: int, error: MigemuError | None) -> None:
+        """The channel is closed, between packets or by `error`."""
+        self.threads.point("multifd_recv_channel_ended", channel=channel)
+        self._open.discard(channel)
+        self.barrier.channel_ended(channel)
+        if error is not None:
+            self.failed(error)
+        elif not self._open:
+            self.handoff.channels_ended()
+
+    def failed(self, error: MigemuError) -> None:
+        """Something this side cannot go on from; the first such error counts."""
+        self.abort.set(error.at(side="destination", phase=self.incoming.phase))
+
+    def cleanup(self, seconds: float) -> bool:
+        """Join the load threads, then give everything back; False when a thread did not end in time."""
+        if not self.running and self.abort.error is None:
+            self.abort.set(ConnectionLostError("the migration was given up", side="destination"))
+        joined = self.pool.join(seconds)
+        self.handoff.cleanup()
+        for slot in self.machine.slots.values():
+            slot.device.close()
+        return joined

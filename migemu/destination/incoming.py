@@ -1,0 +1,272 @@
+"""The incoming thread: QEMU's main thread while it loads a migration (``qemu_loadvm_state``).
+
+It takes records from the main channel's queue and acts on them with the BQL held; where QEMU's coroutine
+would yield to the main loop, that is when the main channel has no bytes, it drops the BQL.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from migemu import __version__
+from migemu.destination.mainchannel import End
+from migemu.errors import ConnectionLostError, WireError
+from migemu.handoff.machine_types import machine_type
+from migemu.wire import extension, records, returnpath
+from migemu.wire import vfio as words
+from migemu.wire.text import decode_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migemu.destination.barrier import SyncBarrier
+    from migemu.handoff.base import Handoff, Machine
+    from migemu.ram import GuestRam, RamLoad
+    from migemu.threads.sync import Queue
+
+MIG_CMD_OPEN_RETURN_PATH = 1
+MIG_CMD_PING = 2
+MIG_CMD_SWITCHOVER_START = 11
+
+INTERRUPT_CONTROLLER = "migemu-gic"
+
+
+class Memory(Protocol):
+    """Guest RAM as the incoming thread needs it."""
+
+    ram: GuestRam
+    load: RamLoad
+
+
+class Incoming:
+    """Acts on the main stream's records, in their order.
+
+    Args:
+        machine: devices, locks, clock.
+        handoff: the design under test.
+        queue: the records.
+        barrier: where the multifd channels wait for RAM barriers.
+        memory: guest RAM.
+        reply: writes bytes to the return path.
+        machine_name: this side's machine type; the stream's must be the same.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        handoff: Handoff,
+        queue: Queue[Any],
+        barrier: SyncBarrier,
+        memory: Memory,
+        reply: Callable[[bytes], None],
+        machine_name: str,
+    ) -> None:
+        self._machine = machine
+        self._handoff = handoff
+        self._queue = queue
+        self._barrier = barrier
+        self._memory = memory
+        self._reply = reply
+        self._machine_name = machine_name
+        self._flush_word = machine_type(machine_name).flush_word
+        self._parts = extension.PartsReader()
+        self._acts = self._table()
+        self._unacked = {slot.name for slot in machine.slots.values() if slot.device.model.precopy}
+        self._ended = False
+        self.return_path = False
+        self.extended = False
+        self.digests: dict[str, Any] | None = None
+        self.told_to_start = False
+        self.phase = "setup"
+
+    def _table(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            records.FileHeader: lambda _: None,
+            records.Configuration: self._configuration,
+            records.SectionStart: self._section,
+            records.SectionPart: self._section,
+            records.SectionEnd: self._section,
+            records.SectionFull: self._section,
+            records.Footer: lambda _: None,
+            records.Command: self._command,
+            records.RamBlocks: self._ram_blocks,
+            records.RamPage: self._ram_page,
+            records.RamZero: self._ram_zero,
+            records.RamFlush: self._ram_flush,
+            records.RamEos: self._ram_eos,
+            records.VfioWord: self._vfio_word,
+            records.VfioData: self._vfio_data,
+            records.VfioConfig: self._vfio_config,
+            records.VfioDataCount: self._vfio_data_count,
+            records.Opaque: self._opaque,
+            records.Tail: lambda _: None,
+            records.Eof: self._eof,
+            records.VmDesc: lambda _: None,
+            End: self._end,
+        }
+
+    def load_stream(self) -> None:
+        """Act on records until the main stream has ended and every device is loaded. BQL held throughout.
+
+        Raises:
+            MigemuError: what ended the migration.
+        """
+        self._handoff.load_setup()
+        while not self._ended:
+            self.act(self.next_record())
+
+    def next_record(self) -> Any:
+        """The next record; the BQL is dropped only if there is none yet."""
+        record = self._queue.poll()
+        if record is None:
+            with self._machine.bql.released():
+                record = self._queue.get(self._machine.patience)
+        return record
+
+    def act(self, record: Any) -> None:
+        """Act on one record; BQL held.
+
+        Raises:
+            MigemuError: it has no place here, or what it asks for failed.
+        """
+        self._acts[type(record)](record)
+
+    def _configuration(self, record: records.Configuration) -> None:
+        ours = self._machine_name
+        if not record.machine.endswith(ours):
+            raise WireError(
+                f"the stream is of machine type {record.machine}, this side is {ours}", channel="main"
+            )
+
+    def _section(self, record: Any) -> None:
+        name = getattr(record, "idstr", "")
+        if name.endswith("/vfio"):
+            self._machine.slot(name)
+
+    # commands
+
+    def _command(self, record: records.Command) -> None:
+        acts = {
+            MIG_CMD_OPEN_RETURN_PATH: self._open_return_path,
+            MIG_CMD_PING: self._ping,
+            MIG_CMD_SWITCHOVER_START: self._switchover_start,
+            extension.CMD_EXTENSION: self._extension,
+            extension.CMD_CLOCK: self._clock,
+            extension.CMD_SEND_NON_ITERABLE: self._send_non_iterable,
+            extension.CMD_DIGESTS: self._digests,
+            extension.CMD_START: self._start,
+        }
+        act = acts.get(record.number)
+        if act is None:
+            raise WireError(f"MIG_CMD {record.number:#x} unknown", channel="main")
+        self._machine.threads.point("loadvm_process_command", command=record.number)
+        act(record.data)
+
+    def _open_return_path(self, _data: bytes) -> None:
+        self.return_path = True
+
+    def _ping(self, data: bytes) -> None:
+        if not self.return_path:
+            raise WireError("PING before OPEN_RETURN_PATH", channel="main")
+        self._reply(returnpath.encode(returnpath.PONG, data))
+
+    def _extension(self, data: bytes) -> None:
+        extension.decode_announcement(data)
+        self.extended = True
+        answer = extension.encode_announcement(__version__, extension.FEATURES)
+        self._reply(returnpath.encode(extension.RP_EXTENSION_ACK, answer))
+
+    def _clock(self, data: bytes) -> None:
+        now = int(self._machine.threads.now() * 1e9)
+        answer = extension.encode_clock_reply(extension.decode_clock(data), now)
+        self._reply(returnpath.encode(extension.RP_CLOCK, answer))
+
+    def _switchover_start(self, _data: bytes) -> None:
+        self.phase = "switchover"
+        self._handoff.switchover_start()
+
+    def _send_non_iterable(self, _data: bytes) -> None:
+        self.phase = "non-iterable"
+        self._handoff.send_non_iterable()
+
+    def _digests(self, data: bytes) -> None:
+        whole = self._parts.feed(data)
+        if whole is not None:
+            self.digests = decode_object(whole, "the digests")
+
+    def _start(self, _data: bytes) -> None:
+        self.told_to_start = True
+
+    # RAM
+
+    def _ram_blocks(self, record: records.RamBlocks) -> None:
+        ours = {block.id: block.size for block in self._memory.ram.blocks}
+        theirs = {block.id: block.used_length for block in record.blocks}
+        if ours != theirs:
+            raise WireError(f"RAM blocks differ: the source has {theirs}, this side {ours}", channel="main")
+
+    def _ram_page(self, record: records.RamPage) -> None:
+        self._memory.load.place(record.block, [record.offset], record.data.view, [])
+        record.data.release()
+
+    def _ram_zero(self, record: records.RamZero) -> None:
+        self._memory.load.place(record.block, [], memoryview(b""), [record.offset])
+
+    def _ram_flush(self, _record: records.RamFlush) -> None:
+        if not self._flush_word:
+            raise WireError("MULTIFD_FLUSH from a machine type whose barrier is EOS", channel="main")
+        self._barrier.wait()
+
+    def _ram_eos(self, _record: records.RamEos) -> None:
+        if not self._flush_word:
+            self._barrier.wait()
+
+    # devices
+
+    def _vfio_word(self, record: records.VfioWord) -> None:
+        slot = self._machine.slot(record.section.idstr)
+        if record.word == words.INIT_DATA_SENT:
+            self._machine.threads.point("vfio_load_state_init_data_sent", device=slot.name)
+            self._initial_data_in(slot.name)
+        elif record.word == words.CONFIG_LOAD_READY:
+            self._handoff.config_load_ready(slot)
+
+    def _initial_data_in(self, name: str) -> None:
+        """INIT_DATA_SENT of one device; the last one acknowledges the switchover (S1)."""
+        if name not in self._unacked:
+            raise WireError("unexpected INIT_DATA_SENT", device=name, channel="main")
+        self._unacked.discard(name)
+        if not self._unacked:
+            self._reply(returnpath.encode(returnpath.SWITCHOVER_ACK))
+
+    def _vfio_data(self, record: records.VfioData) -> None:
+        try:
+            self._handoff.main_data(self._machine.slot(record.section.idstr), record.data.view)
+        finally:
+            record.data.release()
+
+    def _vfio_config(self, record: records.VfioConfig) -> None:
+        self._handoff.main_config(self._machine.slot(record.section.idstr), record.data)
+
+    def _vfio_data_count(self, record: records.VfioDataCount) -> None:
+        self._handoff.main_data_count(self._machine.slot(record.section.idstr), record.count)
+
+    def _opaque(self, record: records.Opaque) -> None:
+        """A platform device of migemu's own: the interrupt controller, or state that asks for nothing."""
+        if record.section.idstr != INTERRUPT_CONTROLLER:
+            return
+        self._machine.threads.sleep(self._machine.interrupt_controller_load_time)
+        self._machine.platform.interrupt_controller_loaded()
+        self._machine.threads.point("interrupt_controller_loaded")
+
+    # the end
+
+    def _eof(self, _record: records.Eof) -> None:
+        self.phase = "eof"
+        self._handoff.stream_end()
+        self._ended = True
+
+    def _end(self, record: End) -> None:
+        if record.error is not None:
+            raise record.error
+        raise ConnectionLostError("the source closed the main channel before EOF", channel="main")

@@ -1,0 +1,128 @@
+"""The main channel of the destination: the stream in, the return path out.
+
+Runs on the event loop. Records go into a queue for the incoming thread; when the queue is full the socket
+is not read, so that a slow incoming thread slows the source and not the memory. The queue's last item is
+an :class:`End`, so that the incoming thread meets the end of the stream in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from migemu.errors import ConnectionLostError, MigemuError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migemu.threads.sync import Patience, Queue
+    from migemu.wire.mainreader import MainReader
+    from migemu.wire.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The main connection is over: cleanly between records (error None), or not."""
+
+    error: MigemuError | None
+
+
+class MainProtocol(asyncio.BufferedProtocol):
+    """Reads the main connection after its magic.
+
+    Args:
+        transport: the connection.
+        reader: the main stream's reader, already fed with the magic.
+        records: where records go.
+        patience: touched whenever bytes arrive.
+        on_end: called once, on the loop, when the connection is gone.
+    """
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        reader: MainReader,
+        records: Queue[Record | End],
+        patience: Patience,
+        on_end: Callable[[End], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._reader = reader
+        self._records = records
+        self._patience = patience
+        self._on_end = on_end
+        self._ended = False
+        records.on_room = self._room
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
+        """Where the next socket bytes go."""
+        return self._reader.get_buffer()
+
+    def feed(self, data: bytes) -> None:
+        """Bytes that were read to recognise the connection."""
+        self._take(lambda: self._reader.feed(data))
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Queue every record that is complete."""
+        self._take(lambda: self._reader.received(nbytes))
+
+    def _take(self, read: Callable[[], list[Record]]) -> None:
+        self._patience.touch()
+        try:
+            records = read()
+        except MigemuError as error:
+            self._end(error.at(channel="main"))
+            self._transport.pause_reading()
+            return
+        full = False
+        for record in records:
+            full = self._records.put(record)
+        if full:
+            self._transport.pause_reading()
+
+    def _room(self) -> None:
+        """From the incoming thread: the queue has room again."""
+        self._loop.call_soon_threadsafe(self._resume)
+
+    def _resume(self) -> None:
+        if not self._ended and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """The source has nothing more to send; the return path may still be written."""
+        self._end(self._truncated())
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell a goodbye between records from a loss inside one."""
+        lost = ConnectionLostError(f"connection failed: {exc}", channel="main") if exc else None
+        self._end(lost or self._truncated())
+
+    def _truncated(self) -> MigemuError | None:
+        try:
+            self._reader.ended()
+        except MigemuError as error:
+            return error.at(channel="main")
+        return None
+
+    def _end(self, error: MigemuError | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._records.put(End(error))
+        self._on_end(End(error))
+
+    def write(self, data: bytes) -> None:
+        """From any thread: send `data` on the return path."""
+        self._loop.call_soon_threadsafe(self._write, data)
+
+    def _write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what is still queued, then close."""
+        self._ended = True
+        self._transport.close()

@@ -1,0 +1,1 @@
+"""The laboratory: compare, sweep, explore, replay."""

@@ -1,0 +1,1 @@
+"""What the link does to traffic: pacing and order rules."""

@@ -1,0 +1,1 @@
+"""The source process: RAM and devices are read here and sent."""

@@ -1,0 +1,160 @@
+"""The source's sockets on the event loop: multifd channels, the main connection, and connecting them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from migemu.errors import ConnectionLostError, MigemuError
+from migemu.wire.returnpath import ReturnPathReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migemu.source.channels import Packet, SendChannels
+    from migemu.source.mainwriter import Chunk, MainWriter
+    from migemu.source.returnpath import ReturnPath
+
+
+class Courier:
+    """Carries calls from threads to the loop: one wake-up for a batch instead of one a call."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._scheduled = False
+
+    def post(self, call: Callable[..., None], *args: Any) -> None:
+        """From any thread: have `call` called on the loop, in order."""
+        self._calls.append((call, args))
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        self._scheduled = False  # before looking: a call posted from now on wakes the loop again
+        while self._calls:
+            call, args = self._calls.popleft()
+            call(*args)
+
+
+class ChannelLink(asyncio.Protocol):
+    """One multifd channel of the source."""
+
+    def __init__(self, channel: int, courier: Courier, lost: Callable[[MigemuError], None]) -> None:
+        self.channel = channel
+        self.channels: SendChannels | None = None
+        self._courier = courier
+        self._lost = lost
+        self._transport: asyncio.Transport | None = None
+        self._writing = False
+        self._closing = False
+
+    def connection_made(self, transport: Any) -> None:
+        """Ask to be told when the socket has taken everything."""
+        self._transport = transport
+        transport.set_write_buffer_limits(high=0, low=0)
+
+    def start(self, packet: Packet) -> None:
+        """From a save thread: write `packet`."""
+        self._courier.post(self._write, packet)
+
+    def _write(self, packet: Packet) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._writing = True
+        if packet.payload is None:
+            self._transport.write(packet.header)
+        else:
+            self._transport.writelines((packet.header, packet.payload))
+        if self._transport.get_write_buffer_size() == 0:
+            self.resume_writing()
+
+    def resume_writing(self) -> None:
+        """Everything has left for the kernel: the channel is free."""
+        if self._writing and self.channels is not None:
+            self._writing = False
+            self.channels.done(self.channel)
+
+    def write_raw(self, data: bytes) -> None:
+        """On the loop: the hello."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A multifd channel never closes from the other side before the end."""
+        if not self._closing:
+            why = f"connection failed: {exc}" if exc else "closed by the destination"
+            self._lost(ConnectionLostError(why, channel=self.channel))
+
+    def close(self, *, abort: bool = False) -> None:
+        """On the loop: say goodbye, or just go."""
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort() if abort else self._transport.close()
+
+
+class MainLink(asyncio.Protocol):
+    """The main connection of the source: the stream out, the return path in."""
+
+    def __init__(self, courier: Courier, lost: Callable[[MigemuError], None]) -> None:
+        self.writer: MainWriter | None = None
+        self.returns: ReturnPath | None = None
+        self._courier = courier
+        self._lost = lost
+        self._reader = ReturnPathReader()
+        self._transport: asyncio.Transport | None = None
+        self._given = 0
+        self._reported = 0
+        self._closing = False
+
+    def connection_made(self, transport: Any) -> None:
+        """Ask to be told when the socket has taken everything."""
+        self._transport = transport
+        transport.set_write_buffer_limits(high=0, low=0)
+
+    def start(self, chunks: tuple[Chunk, ...]) -> None:
+        """From the migration thread: write `chunks`."""
+        self._courier.post(self._write, chunks)
+
+    def _write(self, chunks: tuple[Chunk, ...]) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.writelines(chunks)
+        self._given += sum(len(chunk) for chunk in chunks)
+        self.resume_writing()
+
+    def resume_writing(self) -> None:
+        """Report what has left for the kernel since the last report."""
+        if self._transport is None or self.writer is None:
+            return
+        left = self._given - self._transport.get_write_buffer_size()
+        if left > self._reported:
+            self.writer.written(left - self._reported)
+            self._reported = left
+
+    def data_received(self, data: bytes) -> None:
+        """Messages of the return path."""
+        try:
+            for message in self._reader.feed(data):
+                if self.returns is not None:
+                    self.returns.message(message)
+        except MigemuError as error:
+            self._report(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Before the goodbye this is a loss."""
+        why = f"connection failed: {exc}" if exc else "closed by the destination"
+        self._report(ConnectionLostError(why, channel="main"))
+
+    def _report(self, error: MigemuError) -> None:
+        if not self._closing:
+            self._closing = True
+            self._lost(error)
+
+    def close(self, *, abort: bool = False) -> None:
+        """On the loop: say goodbye, or just go."""
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort() if abort else self._transport.close()
