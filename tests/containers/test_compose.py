@@ -1,0 +1,83 @@
+"""compose.yaml: two hardened ends, a real health check, and commands that the program knows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import click
+
+    Parse = Callable[[Sequence[str]], click.Context]
+
+yaml = pytest.importorskip("yaml", reason="PyYAML is of the dev extra")
+
+FILE = Path(__file__).resolve().parents[2] / "docker" / "compose.yaml"
+COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+each = pytest.mark.parametrize("name", SERVICES)
+
+
+def filled(text: str, **settings: str) -> str:
+    """`text` as compose reads it, with `settings` in the environment."""
+    return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda match: settings.get(match[1], match[2]), text)
+
+
+@each
+def test_every_command_is_one_that_the_program_parses(name: str, parse: Parse) -> None:
+    words = shlex.split(filled(SERVICES[name]["command"]))
+    assert parse(words).info_name == words[0]
+
+
+@each
+def test_more_words_from_the_environment_reach_both_sides(name: str, parse: Parse) -> None:
+    words = shlex.split(filled(SERVICES[name]["command"], MIGEMU_ARGS='--set "migration.channels = 16"'))
+    assert parse(words).params["overrides"] == ("migration.channels = 16",)
+
+
+@each
+def test_every_container_is_as_tight_as_it_can_be(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["networks"] == ["migration"]
+    assert "ports" not in service
+    assert not service.get("privileged")
+
+
+@each
+def test_processors_and_memory_are_limited_by_variables_with_defaults(name: str) -> None:
+    for limit in ("cpus", "mem_limit", "pids_limit"):
+        assert filled(str(SERVICES[name][limit])).strip("kmg").replace(".", "").isdigit()
+    prefix = name.upper()
+    assert filled(SERVICES[name]["cpus"], **{f"{prefix}_CPUS": "0.5"}) == "0.5"
+    assert filled(SERVICES[name]["mem_limit"], **{f"{prefix}_MEMORY": "256m"}) == "256m"
+
+
+def test_the_source_waits_for_a_destination_that_the_program_itself_calls_ready(parse: Parse) -> None:
+    destination = SERVICES["destination"]
+    words = shlex.split(filled(destination["command"]))
+    port = words[words.index("--listen") + 1].rpartition(":")[2]
+    assert SERVICES["source"]["depends_on"] == {"destination": {"condition": "service_healthy"}}
+    kind, program, *question = destination["healthcheck"]["test"]
+    assert (kind, program) == ("CMD", "migemu")
+    assert parse(question).info_name == "probe"
+    assert question[-1] == f"127.0.0.1:{port}"
+
+
+def test_the_network_leads_nowhere_and_the_results_are_kept() -> None:
+    assert COMPOSE["networks"]["migration"]["internal"] is True
+    assert all("results:/results" in service["volumes"] for service in SERVICES.values())
+    assert "results" in COMPOSE["volumes"]
+
+
+def test_the_oldest_compose_in_use_can_read_the_file() -> None:
+    assert "name" not in COMPOSE  # docker-compose 1.29 refuses it at the top
