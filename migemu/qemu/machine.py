@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import shutil
+import signal
 import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +37,9 @@ COMMAND_LIMIT: Final = 20.0
 
 QUIT_LIMIT: Final = 3.0
 """Seconds a QEMU that was asked to quit is given before it is killed."""
+
+_STAMP: Final = re.compile(r"^(\S+Z )?qemu-system-\w+: ")
+"""What QEMU puts before its messages: the time if asked to, its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class Machine:
         self.name = setup.name
         self.process = process
         self.qmp = qmp
+        self.killed = False
+        """Whether it did not end when it was asked to."""
 
     async def execute(self, command: str, limit: float = COMMAND_LIMIT, /, **arguments: Any) -> Any:
         """Run a QMP command; ``_`` in the names of arguments stands for ``-``.
@@ -115,7 +122,8 @@ class Machine:
     def last_words(self) -> str:
         """The last line of its stderr that is not a mere warning."""
         lines = [line.strip() for line in self.stderr().splitlines() if line.strip()]
-        return next((line for line in reversed(lines) if "warning:" not in line), "it said nothing")
+        words = next((line for line in reversed(lines) if "warning:" not in line), "it said nothing")
+        return _STAMP.sub("", words)
 
     async def stop(self) -> None:
         """End the process: asked first, then killed."""
@@ -124,21 +132,22 @@ class Machine:
         with contextlib.suppress(QMPError, EOFError, OSError, TimeoutError):
             async with asyncio.timeout(QUIT_LIMIT):
                 await self.qmp.disconnect()
-        await _end(self.process)
+        self.killed = not await _end(self.process)
 
 
 def _stderr_path(setup: Setup) -> Path:
     return setup.folder / f"{setup.name}.stderr"
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Wait for the process for a moment, then kill it."""
+async def _end(process: asyncio.subprocess.Process) -> bool:
+    """Wait for the process for a moment, then kill it; whether it ended by itself."""
     try:
         async with asyncio.timeout(QUIT_LIMIT):
-            await process.wait()
+            return await process.wait() != -signal.SIGKILL  # else the kill timer was first
     except TimeoutError:
         _kill(process)
         await process.wait()  # SIGKILL cannot be refused
+    return False
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

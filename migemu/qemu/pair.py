@@ -83,6 +83,8 @@ class Pair:
     log: PairLog
     rams: dict[str, SharedRam] = field(default_factory=dict)
     standins: dict[str, StandIn] = field(default_factory=dict)
+    machines: list[Machine] = field(default_factory=list)
+    """Both sides' processes, once they run."""
     threads: NativeThreads = field(default_factory=NativeThreads)
 
     @property
@@ -114,6 +116,8 @@ async def migrate(scenario: Scenario, folder: Path, options: PairOptions) -> Out
             figures = await _run(pair)
         except MigemuError as error:
             pair.log.failed(error)
+        for machine in pair.machines:
+            pair.log.ended(machine.name, machine.killed)
         for side in ("source", "destination"):
             pair.log.collect(side, folder / f"{side}.trace", pair.standins[side])
     events, result = pair.log.finish()
@@ -170,7 +174,8 @@ async def _both(pair: Pair, limit: float) -> AsyncIterator[tuple[Machine, Machin
         running(_setup(pair, "source", pair.options.source, limit)) as source,
         running(_setup(pair, "destination", pair.options.destination, limit)) as destination,
     ):
-        for machine in (source, destination):
+        pair.machines = [source, destination]
+        for machine in pair.machines:
             await migration.set_capabilities(machine, pair.plan.capabilities())
             await migration.set_parameters(machine, pair.plan.parameters())
         yield source, destination
@@ -210,11 +215,12 @@ async def _wait(pair: Pair, source: Machine, destination: Machine, limit: float)
     Raises:
         PeerError: it did not complete, or a side is gone or stuck.
     """
-    told = await migration.wait(source, limit)
+    told: dict[str, Any] = {}
     failures = []
-    for machine in (destination, source):
+    for machine, patience in ((source, limit), (destination, AFTER_SOURCE)):
         try:
-            last = told if machine is source else await migration.wait(machine, AFTER_SOURCE)
+            last = await migration.wait(machine, patience)
+            told = told or last
             migration.require_completed(machine, last)
         except PeerError as error:
             failures.append(error)

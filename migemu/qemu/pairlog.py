@@ -53,6 +53,7 @@ class PairLog:
         self._precopy: Counter[str] = Counter()
         self._begin, self._end = 0.0, float("inf")
         self._failed = False
+        self._exits: dict[str, int | None] = {}
         self._offset = tracelog.wall_offset()
 
     def begin(self, now: float) -> None:
@@ -63,6 +64,10 @@ class PairLog:
     def end(self, now: float) -> None:
         """Everything that counts has happened; the processes are ended next."""
         self._end = now
+
+    def ended(self, side: str, killed: bool) -> None:  # noqa: FBT001  # a fact about one process
+        """A process ended, by itself or because it had to be killed."""
+        self._exits[side] = None if killed else 0
 
     def vm(self, side: str, now: float, *, running: bool, runnable: bool) -> None:
         """A side's VM runs, or may run."""
@@ -114,7 +119,7 @@ class PairLog:
         events = join(sides["source"], sides["destination"])
         scenario = self._scenario.model_dump(mode="json") | {"handoff": self._handoff}
         scenario["platform"]["needs_interrupt_controller"] = False  # x86 has no such need
-        end = RunEnd(exit_code=int(self._failed))
+        end = RunEnd(exit_code=int(self._failed), exits=self._exits)
         return events, build_result(events, scenario, end, scenario_hash=scenario_hash(self._scenario))
 
     def _during(self, events: list[Event]) -> list[Event]:

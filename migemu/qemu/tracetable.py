@@ -138,7 +138,8 @@ def _round(seen: Seen, line: Line) -> Iterator[Said]:
 
 
 def _receive_thread(seen: Seen, line: Line) -> Iterator[Said]:
-    seen.channels[line.thread] = int(line.words[0])
+    if line.thread:
+        seen.channels[line.thread] = int(line.words[0])
     return iter(())
 
 
