@@ -20,6 +20,7 @@ VERBS = {
     "destination": "migemu.cli.sides:destination",
     "config": "migemu.cli.config:config",
     "probe": "migemu.cli.probe:probe",
+    "join": "migemu.cli.join:join_sides",
     "netns": "migemu.cli.netns:netns",
     "qemu": "migemu.cli.qemu:qemu",
 }

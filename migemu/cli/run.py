@@ -1,4 +1,4 @@
-"""``migemu run``: source and destination as two processes on loopback, watched as one."""
+"""``migemu run``: source and destination as two processes, on loopback or in a place, watched as one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from migemu.cli.options import read_scenario, scenario_options
+from migemu.cli.place import Place, placed
 from migemu.errors import MigemuError
 from migemu.observe import events
 from migemu.observe.join import join
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from migemu.observe.events import Event
     from migemu.observe.model import Result
-    from migemu.scenario import Scenario
+    from migemu.scenario import Scenario, Side
 
 LISTEN_SECONDS = 30.0
 """How long the destination process has to come up."""
@@ -63,8 +64,8 @@ def run_watched(scenario: Scenario, folder: Path | None, *, as_json: bool) -> Re
 
 def run_pair(scenario: Scenario, subscriber: Callable[[Event], None], folder: Path | None) -> Result:
     """One migration between two processes; its result, from both sides' events."""
-    with tempfile.TemporaryDirectory(prefix="migemu-") as scratch:
-        pair = Pair(scenario, Path(scratch), subscriber)
+    with tempfile.TemporaryDirectory(prefix="migemu-") as scratch, placed() as place:
+        pair = Pair(scenario, Path(scratch), subscriber, place)
         end = asyncio.run(pair.run())
         joined = join(pair.events("source"), pair.events("destination"))
     outcome = make_result(scenario, joined, end)
@@ -80,9 +81,13 @@ class Pair:
         scenario: what they migrate; its relative paths are already absolute.
         scratch: a folder of this run.
         subscriber: told of both sides' events as they come.
+        place: where they run.
     """
 
-    def __init__(self, scenario: Scenario, scratch: Path, subscriber: Callable[[Event], None]) -> None:
+    def __init__(
+        self, scenario: Scenario, scratch: Path, subscriber: Callable[[Event], None], place: Place
+    ) -> None:
+        self._place = place
         self._scratch = scratch
         self._subscriber = subscriber
         self._address: asyncio.Future[str] | None = None
@@ -98,7 +103,7 @@ class Pair:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._forward, number)
         try:
-            readers = [await self._start("destination", "--listen", "127.0.0.1:0")]
+            readers = [await self._start("destination", "--listen", self._place.listen)]
             if await self._listening():
                 readers.append(await self._start("source", "--connect", self._address.result()))
             await self._wait()
@@ -107,8 +112,9 @@ class Pair:
             self._kill_all()
         return self._end()
 
-    async def _start(self, side: str, option: str, address: str) -> asyncio.Task[None]:
-        command = [sys.executable, "-m", "migemu", side, str(self._config), option, address]
+    async def _start(self, side: Side, option: str, address: str) -> asyncio.Task[None]:
+        enter = self._place.enter.get(side, ())
+        command = [*enter, sys.executable, "-m", "migemu", side, str(self._config), option, address]
         process = await asyncio.create_subprocess_exec(
             *command,
             "--json",
