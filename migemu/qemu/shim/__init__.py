@@ -20,7 +20,7 @@ from migemu.errors import UsageError
 SOURCES: Final = Path(__file__).parent
 """Where the C files are."""
 
-FLAGS: Final = ("-std=gnu11", "-O2", "-g", "-fPIC", "-shared", "-pthread")
+FLAGS: Final = ("-std=gnu11", "-O2", "-g", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden")
 """What the compiler is told; nothing that depends on this machine's processor or libc version."""
 
 BUILD_LIMIT: Final = 120.0

@@ -52,6 +52,10 @@ static ssize_t answer(ssize_t result)
     return -1;
 }
 
+/* Only what follows is seen from outside: QEMU exports thousands of names, and one of ours among them would be
+ * bound to it, or to us. */
+#pragma GCC visibility push(default)
+
 /* /dev/vfio/vfio is the container, /dev/vfio/NUMBER a group; without $MIGEMU_VFIO_DIR neither is ours. */
 static int open_any(int folder, const char *path, int flags, int mode)
 {

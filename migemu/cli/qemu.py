@@ -1,0 +1,138 @@
+"""``migemu qemu``: a real QEMU as peer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+from rich.console import Console
+
+from migemu.cli.options import SET, read_scenario, scenario_options
+from migemu.observe.live import json_lines
+from migemu.observe.recorder import prepare, save
+from migemu.observe.summary import print_summary
+from migemu.qemu import binary, doctor, pair
+from migemu.qemu import run as runner
+from migemu.qemu.translate import Plan
+from migemu.scenario.units import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from migemu.qemu.pair import Outcome
+
+QEMU = click.option(
+    "--qemu",
+    "program",
+    envvar="MIGEMU_QEMU",
+    metavar="PATH",
+    help="The QEMU program, or a folder one was unpacked into. [default: on PATH, then in the cache]",
+)
+
+
+@click.group()
+def qemu() -> None:
+    """Use a real QEMU: find it, start it with VFIO devices that need no hardware, migrate."""
+
+
+@qemu.command("doctor")
+@QEMU
+def doctor_(program: str | None) -> None:
+    """Say which QEMUs are here and what works with each; the exit code is 0 if any is."""
+    launchers = [binary.find(program)] if program else binary.find_all()
+    for launcher in launchers:
+        report = asyncio.run(doctor.examine(launcher))
+        click.echo(report.title)
+        for finding in report.findings:
+            click.echo(finding.line())
+    click.echo("This machine")
+    for finding in doctor.surroundings():
+        click.echo(finding.line())
+    if not launchers:
+        click.echo("no QEMU found: install qemu-system-x86, or run tests/qemu/get-qemu.sh")
+        raise SystemExit(1)
+
+
+@qemu.command("run", context_settings={"ignore_unknown_options": True})
+@QEMU
+@SET
+@click.option("--config", type=click.Path(path_type=Path), help="The scenario whose devices there are.")
+@click.option(
+    "--as", "side", type=click.Choice(["source", "destination"]), default="source", show_default=True
+)
+@click.option("--dir", "folder", type=click.Path(path_type=Path), default="vfio", show_default=True)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run_(
+    program: str | None,
+    overrides: tuple[str, ...],
+    config: Path | None,
+    side: Literal["source", "destination"],
+    folder: Path,
+    arguments: tuple[str, ...],
+) -> None:
+    """Become a QEMU with ARGUMENTS in which `-device vfio-pci,sysfsdev={vfio}/device0` binds.
+
+    {vfio} stands for the folder of the devices, made from the scenario under --dir, where events.jsonl tells
+    what they did. Arguments that name no vfio-pci get all of the scenario's devices.
+    """
+    scenario = read_scenario(config, overrides)
+    launcher = binary.find(program, binary.VFIO_MULTIFD)
+    standin = runner.prepare(scenario, launcher, side, folder)
+    properties = Plan(scenario, launcher.version).properties()
+    runner.replace_process(launcher, runner.complete(arguments, standin, properties), standin)
+
+
+@qemu.command("migrate")
+@QEMU
+@click.option("--to-qemu", metavar="PATH", help="Another QEMU for the destination.")
+@click.option("--no-multifd", is_flag=True, help="Everything over the main channel.")
+@click.option("--limit", default="120 s", show_default=True, help="How long the migration may take.")
+@scenario_options
+def migrate_(
+    program: str | None,
+    to_qemu: str | None,
+    no_multifd: bool,  # noqa: FBT001  click's
+    limit: str,
+    config: Path | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,  # noqa: FBT001  click's
+) -> None:
+    """Migrate CONFIG between two real QEMUs with make-believe VFIO devices, and verify every byte."""
+    scenario = read_scenario(config, overrides)
+    source = binary.find(program, binary.VFIO_MULTIFD)
+    destination = binary.find(to_qemu, binary.VFIO_MULTIFD) if to_qemu else source
+    options = pair.PairOptions(source, destination, multifd=not no_multifd, limit=parse_time(limit))
+    with _folder(out) as folder:
+        outcome = asyncio.run(pair.migrate(scenario, folder, options))
+        if out is not None:
+            save(folder, scenario, outcome.events, outcome.result)
+    _show(outcome, as_json=as_json)
+    if outcome.result.exit_code:
+        raise SystemExit(outcome.result.exit_code)
+
+
+@contextlib.contextmanager
+def _folder(out: Path | None) -> Iterator[Path]:
+    """Where a run's logs go: `out`, or a folder that is gone afterwards."""
+    if out is not None:
+        yield prepare(out)
+        return
+    with tempfile.TemporaryDirectory(prefix="migemu-qemu-") as scratch:
+        yield Path(scratch)
+
+
+def _show(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        tell = json_lines(sys.stdout)
+        for event in outcome.events:
+            tell(event)
+        return
+    print_summary(outcome.result, Console(highlight=False))
+    for note in outcome.notes:
+        click.echo(f"note: {note}")

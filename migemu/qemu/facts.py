@@ -1,0 +1,118 @@
+"""What a QEMU can do, as it says itself over QMP, and whether the shim's devices bind to it."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from migemu.errors import MigemuError
+from migemu.qemu import shim
+from migemu.qemu.machine import Machine, Setup, running
+from migemu.qemu.standin import DeviceFile, StandIn, section_id
+
+if TYPE_CHECKING:
+    from migemu.qemu.binary import Launcher
+
+KILL_AFTER: Final = 60.0
+"""Seconds a QEMU that is only asked questions may live."""
+
+MULTIFD_TRANSFER: Final = "x-migration-multifd-transfer"
+AFTER_ITER: Final = "x-migration-load-config-after-iter"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One QEMU."""
+
+    version: str
+    package: str
+    """Who built it, if it says so."""
+    machines: tuple[str, ...]
+    """Versioned q35 machine types, newest first."""
+    capabilities: frozenset[str]
+    """Migration capabilities."""
+    vfio: frozenset[str] | None
+    """Properties of its VFIO PCI device; None: it has no such device."""
+    binds: str
+    """Empty when a make-believe device bound and can be migrated, else what was in the way."""
+
+    @property
+    def newest(self) -> str:
+        """The newest q35 machine type."""
+        return self.machines[0] if self.machines else "none"
+
+
+async def ask(launcher: Launcher) -> Facts:
+    """Start the QEMU twice, bare and with a make-believe device, and ask.
+
+    Raises:
+        PeerError: it does not start, or does not answer.
+    """
+    with tempfile.TemporaryDirectory(prefix="migemu-doctor-") as scratch:
+        folder = Path(scratch)
+        bare = Setup(launcher, ["-M", "none", *_QUIET], folder, "bare", kill_after=KILL_AFTER)
+        async with running(bare) as machine:
+            version = await machine.execute("query-version")
+            machines = await machine.execute("query-machines")
+            capabilities = await machine.execute("query-migrate-capabilities")
+            vfio = await _properties(machine)
+        return Facts(
+            version=".".join(str(version["qemu"][part]) for part in ("major", "minor", "micro")),
+            package=version["package"],
+            machines=_q35(machines),
+            capabilities=frozenset(row["capability"] for row in capabilities),
+            vfio=vfio,
+            binds="it has no vfio-pci device" if vfio is None else await _bind(launcher, folder),
+        )
+
+
+_QUIET: Final = ("-nodefaults", "-display", "none", "-S")
+
+
+async def _properties(machine: Machine) -> frozenset[str] | None:
+    """Properties of ``vfio-pci``, or None."""
+    try:
+        rows = await machine.execute("device-list-properties", typename="vfio-pci")
+    except MigemuError:
+        return None
+    return frozenset(row["name"] for row in rows)
+
+
+def _q35(machines: list[dict[str, Any]]) -> tuple[str, ...]:
+    names = [row["name"] for row in machines if row["name"].startswith("pc-q35-")]
+    return tuple(sorted(names, key=_version, reverse=True))
+
+
+def _version(name: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in name.rsplit("-", 1)[1].split(".") if part.isdigit())
+
+
+async def _bind(launcher: Launcher, folder: Path) -> str:
+    """Start it with one make-believe device that must be migratable; the reason if that fails."""
+    try:
+        library = shim.build()
+        standin = StandIn(folder / "vfio", [DeviceFile(section_id(0, 1), state_size=4096)])
+        arguments = [
+            "-M",
+            "q35,accel=tcg",
+            "-m",
+            "16",
+            *_QUIET,
+            *standin.arguments({"enable-migration": "on"}),
+        ]
+        setup = Setup(
+            launcher,
+            arguments,
+            folder,
+            "bound",
+            preload=library,
+            environment=standin.environment(),
+            kill_after=KILL_AFTER,
+        )
+        async with running(setup) as machine:
+            blocked = (await machine.execute("query-migrate")).get("blocked-reasons", [])
+    except MigemuError as error:
+        return error.message
+    return "; ".join(blocked)
