@@ -72,8 +72,15 @@ class MigemuError(Exception):
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def __str__(self) -> str:
-        place = ", ".join(f"{name} {value}" for name, value in self.where().items())
+        place = ", ".join(_place(name, value) for name, value in self.where().items())
         return f"{place}: {self.message}" if place else self.message
+
+
+def _place(name: str, value: object) -> str:
+    """One part of a place as a person says it."""
+    if name == "side":
+        return str(value)
+    return "main channel" if (name, value) == ("channel", "main") else f"{name} {value}"
 
 
 class UsageError(MigemuError):

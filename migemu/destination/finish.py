@@ -94,6 +94,7 @@ class Finish:
         self._checkpoint("dst-precopy-bh-announced")
         for slot in core.machine.slots.values():
             slot.device.start()
+            slot.device.sink.commit()
         self.running = True
         core.threads.point("vm_state", running=True, runnable=True)
         self._checkpoint("dst-precopy-bh-vm-started")

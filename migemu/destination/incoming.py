@@ -200,7 +200,7 @@ class Incoming:
     # RAM
 
     def _ram_blocks(self, record: records.RamBlocks) -> None:
-        ours = {block.id: block.size for block in self._memory.ram.blocks}
+        ours = {block.id: block.size for block in self._memory.ram.blocks if block.size}
         theirs = {block.id: block.used_length for block in record.blocks}
         if ours != theirs:
             raise WireError(f"RAM blocks differ: the source has {theirs}, this side {ours}", channel="main")

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from migemu.wire.records import Record
 
 
+BIN_SIZE = 64 * 1024
+"""Bytes read at a time once nobody wants them."""
+
+
 @dataclass(frozen=True, slots=True)
 class End:
     """The main connection is over: cleanly between records (error None), or not."""
@@ -53,12 +57,15 @@ class MainProtocol(asyncio.BufferedProtocol):
         self._records = records
         self._patience = patience
         self._on_end = on_end
+        self._gone = asyncio.Event()
         self._ended = False
+        self._discarding = False
+        self._bin = bytearray(BIN_SIZE)
         records.on_room = self._room
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
         """Where the next socket bytes go."""
-        return self._reader.get_buffer()
+        return memoryview(self._bin) if self._discarding else self._reader.get_buffer()
 
     def feed(self, data: bytes) -> None:
         """Bytes that were read to recognise the connection."""
@@ -66,6 +73,8 @@ class MainProtocol(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Queue every record that is complete."""
+        if self._discarding:
+            return
         self._take(lambda: self._reader.received(nbytes))
 
     def _take(self, read: Callable[[], list[Record]]) -> None:
@@ -108,17 +117,23 @@ class MainProtocol(asyncio.BufferedProtocol):
         return None
 
     def _end(self, error: MigemuError | None) -> None:
+        self._gone.set()
         if self._ended:
             return
         self._ended = True
         self._records.put(End(error))
         self._on_end(End(error))
 
+    async def gone(self) -> None:
+        """Wait until the source has closed its half."""
+        await self._gone.wait()
+
     def write(self, data: bytes) -> None:
         """From any thread: send `data` on the return path."""
-        self._loop.call_soon_threadsafe(self._write, data)
+        self._loop.call_soon_threadsafe(self.write_now, data)
 
-    def _write(self, data: bytes) -> None:
+    def write_now(self, data: bytes) -> None:
+        """On the loop: send `data` on the return path."""
         if not self._transport.is_closing():
             self._transport.write(data)
 
@@ -126,3 +141,9 @@ class MainProtocol(asyncio.BufferedProtocol):
         """Send what is still queued, then close."""
         self._ended = True
         self._transport.close()
+
+    def discard(self) -> None:
+        """Read on and drop it: closing with bytes unread would reset the connection and lose our last words."""
+        self._discarding = True
+        if not self._transport.is_closing():
+            self._transport.resume_reading()

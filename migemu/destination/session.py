@@ -56,7 +56,6 @@ class Session:
         self._channels: dict[int, ChannelProtocol] = {}
         self._readers: dict[int, PacketReader] = {}
         self._main: MainProtocol | None = None
-        self._main_gone = asyncio.Event()
         self._done = asyncio.Event()
         self._started = False
         self._ticks = 0
@@ -156,7 +155,6 @@ class Session:
         self._main.feed(MAGIC)
 
     def _main_ended(self, end: End) -> None:
-        self._main_gone.set()
         if not self._started:
             self._fail(
                 ConnectionLostError(
@@ -205,24 +203,27 @@ class Session:
         error = self.core.abort.error
         if error is not None:
             self._say_failure(error)
-        elif self._main is not None and self.core.running:
-            await _within(self._main_gone.wait(), GOODBYE_SECONDS)
         self._reception.close()
         for channel in self._channels.values():
             channel.close()
         if self._main is not None:
+            await _within(self._main.gone(), GOODBYE_SECONDS)
             self._main.close()
         joined = await self._loop.run_in_executor(None, self.core.cleanup, JOIN_SECONDS)
         if not joined:
             self._threads.point("error", message=f"a thread did not end within {JOIN_SECONDS:g} s")
 
     def _say_failure(self, error: MigemuError) -> None:
+        """Our last words on the return path, in the peer's language."""
         incoming = self.core.incoming
+        if self._main is None:
+            return
         if incoming.extended:
             reason = str(error).encode()[: returnpath.MAX_DATA]
-            self._reply(returnpath.encode(extension.RP_FAILED, reason))
+            self._main.write_now(returnpath.encode(extension.RP_FAILED, reason))
         elif incoming.return_path:
-            self._reply(returnpath.shut(1))
+            self._main.write_now(returnpath.shut(1))
+        self._main.discard()
 
 
 async def _within(awaitable: Any, seconds: float) -> None:

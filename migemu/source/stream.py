@@ -45,7 +45,7 @@ class Stream:
 
     def ram_setup(self, ram: GuestRam) -> None:
         """SECTION_START of RAM with its block list, and its first barrier (the SYNCs are out already)."""
-        blocks = [RamBlock(block.id, block.size) for block in ram.blocks]
+        blocks = [RamBlock(block.id, block.size) for block in ram.blocks if block.size]
         self._main.write(
             mainwriter.section_start(RAM_SECTION, "ram", 0, VERSION_RAM)
             + mainwriter.ram_blocks(blocks)
