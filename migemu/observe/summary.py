@@ -106,9 +106,11 @@ def _amounts(result: Result, console: Console) -> None:
         shares = [channel.share for channel in result.channels]
         spread = f"{amounts.percent(min(shares))} to {amounts.percent(max(shares))} of the bytes each"
         _line(console, "channels", f"{len(shares)}, {spread}")
-    for holder in result.bql[:3]:
-        held = f"{amounts.time(holder.seconds)} by {holder.holder} ({holder.side})"
-        _line(console, "BQL held", f"{held}, longest {amounts.time(holder.longest)}")
+    if result.bql:
+        most = result.bql[0]
+        held = f"{amounts.time(sum(holder.seconds for holder in result.bql))} in all"
+        where = f"{amounts.time(most.seconds)} by {most.holder} ({most.side})"
+        _line(console, "BQL held", f"{held}, most of it {where}, longest {amounts.time(most.longest)}")
 
 
 def _devices(result: Result, console: Console) -> None:

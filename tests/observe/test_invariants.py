@@ -10,7 +10,7 @@ from migemu.observe.result import RunEnd
 
 if TYPE_CHECKING:
     from migemu.observe.events import Event
-    from tests.observe.conftest import Story
+    from observe.story import Story
 
 CONFIG_START = "vfio_load_device_config_state_start"
 LOAD_START = "vfio_load_state_device_buffer_load_start"

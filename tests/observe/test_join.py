@@ -7,7 +7,7 @@ import pytest
 from migemu.observe.join import clock, join
 
 if TYPE_CHECKING:
-    from tests.observe.conftest import Story
+    from observe.story import Story
 
 
 def test_the_measurement_with_the_shortest_round_trip_counts(story: Story) -> None:

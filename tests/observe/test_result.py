@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from migemu.observe.model import Result
-    from tests.observe.conftest import Story
+    from observe.story import Story
 
 MIB = 1024**2
 

@@ -13,7 +13,7 @@ from migemu.observe.summary import print_summary
 
 if TYPE_CHECKING:
     from migemu.observe.model import Result
-    from tests.observe.conftest import Story
+    from observe.story import Story
 
 
 def summary(result: Result, width: int = 80) -> str:

@@ -13,7 +13,7 @@ from migemu.observe.trace import encode, write_trace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.observe.conftest import Story
+    from observe.story import Story
 
 FIRST = "0000:00:01.0"
 HERE = Track("source", "channels", "channel 0")
