@@ -8,7 +8,7 @@ from migemu.errors import WireError
 from migemu.wire.hello import HELLO_SIZE, Hello, identify
 
 if TYPE_CHECKING:
-    from tests.wire.conftest import Captured
+    from wire.conftest import Captured
 
 
 @pytest.mark.parametrize("channel", [0, 1])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from migemu.wire.buffers import HeapPool
     from migemu.wire.multifd import Packet
-    from tests.wire.conftest import Captured, Drive
+    from wire.conftest import Captured, Drive
 
 CHANNELS = [(version, channel) for version in ("7.2", "10.0") for channel in (0, 1)]
 

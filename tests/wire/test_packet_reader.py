@@ -21,7 +21,7 @@ from migemu.wire.reader import PacketReader
 if TYPE_CHECKING:
     from migemu.wire.buffers import HeapPool
     from migemu.wire.multifd import Packet
-    from tests.wire.conftest import Drive
+    from wire.conftest import Drive
 
 DEVICE = "0000:00:01.0/vfio"
 MIB = 1 << 20
