@@ -149,3 +149,41 @@ def test_htb_sends_everything_through_its_one_class() -> None:
     assert tree[-4:] == ["1:", "htb", "default", "1"]
     assert "1:1" in leaf
     assert leaf[leaf.index("rate") + 1] == "1000000bit"
+
+
+SMALL = ("--set", "devices=2", "--set", "device.*.state_size=8 MiB", "--set", "ram.size=64 MiB")
+
+
+def migemu(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "migemu", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@root
+@pytest.mark.parametrize("qdisc", netns.QDISCS)
+def test_a_migration_between_two_namespaces_is_verified(qdisc: Qdisc, tmp_path: Path) -> None:
+    words = ("--rate", "1 Gbit/s", "--qdisc", qdisc, "run", *SMALL, "--out", str(tmp_path))
+    done = migemu("netns", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"listening on {netns.DESTINATION_ADDRESS}" in done.stdout
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["verdict"] == "completed"
+    assert all(check["ok"] for check in result["verification"])
+    assert result["throughput"]["device_state"] < 125e6  # the link is the kernel's, so nothing can be faster
+
+
+@root
+def test_a_failing_run_is_the_verbs_exit_code() -> None:
+    done = migemu("netns", "run", *SMALL, "--set", "device.0.injected.write_error_at=1 MiB")
+    assert done.returncode == 1
+    assert "0000:00:01.0" in done.stdout
+
+
+def test_asking_for_help_makes_no_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    from click.testing import CliRunner  # noqa: PLC0415  only here
+
+    from migemu.cli.netns import netns as verb  # noqa: PLC0415  the room's module has the same name
+
+    shown = CliRunner().invoke(verb, ["--rate", "1 Gbit/s", "run", "--help"])
+    assert (shown.exit_code, shown.output.split()[0]) == (0, "Usage:")
