@@ -63,14 +63,20 @@ def make_flow(scenario: Scenario, threads: Threads, resume: Callable[[int], None
     """The rule at a queue's cap."""
     limits = scenario.limits
     if limits.on_cap == "pause":
+        one = scenario.migration.packet_size
         return PausingFlow(
             threads,
             range(scenario.migration.channels),
-            per_device=limits.queue_per_device,
-            total=limits.queue_total,
+            per_device=without(limits.queue_per_device, one),
+            total=without(limits.queue_total, one * len(scenario.device)),
             on_resume=resume,
         )
     return FreeFlow() if limits.queue_total is None else TotalCap(threads, limits.queue_total)
+
+
+def without(cap: int | None, reserve: int) -> int | None:
+    """A cap less what is let in above it: the packet a device needs next always is, or nobody could go on."""
+    return None if cap is None else max(0, cap - reserve)
 
 
 def wire_limits(scenario: Scenario) -> WireLimits:

@@ -143,7 +143,7 @@ class MainProtocol(asyncio.BufferedProtocol):
         self._transport.close()
 
     def discard(self) -> None:
-        """Read on and drop it: closing with bytes unread would reset the connection and lose our last words."""
+        """Read on and drop it: a close with bytes unread resets the connection and loses our last words."""
         self._discarding = True
         if not self._transport.is_closing():
             self._transport.resume_reading()
