@@ -91,11 +91,7 @@ def surroundings() -> tuple[Finding, ...]:
             "QEMUs end with migemu even when it is killed",
             "by setpriv of util-linux",
         ),
-        Finding(
-            (default_folder() / ".complete").exists(),
-            "a QEMU of tests/qemu/get-qemu.sh",
-            str(default_folder()),
-        ),
+        Finding((folder / ".complete").exists(), "a QEMU of tests/qemu/get-qemu.sh", str(folder)),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from migemu.qemu import shim
 from migemu.qemu.standin import StandIn
 from migemu.qemu.translate import Plan
+from migemu.scenario import dilated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ MARK: Final = "{vfio}"
 
 def prepare(scenario: Scenario, launcher: Launcher, side: Side, folder: Path) -> StandIn:
     """Put the scenario's devices, as `side` has them, into `folder`."""
-    plan = Plan(scenario, launcher.version)
+    plan = Plan(dilated(scenario), launcher.version)
     make = plan.source_device if side == "source" else plan.destination_device
     return StandIn(folder, [make(number) for number in range(len(scenario.device))])
 

@@ -16,7 +16,7 @@ static const unsigned char first_step[STATES][STATES] = {
     /* to:          ERROR STOP         RUNNING      STOP_COPY     RESUMING     RUNNING_P2P   PRE_COPY      PRE_COPY_P2P */
     [ERROR_] =       {NO, NO,          NO,          NO,           NO,          NO,           NO,           NO},
     [STOP] =         {NO, STOP,        RUNNING_P2P, STOP_COPY,    RESUMING,    RUNNING_P2P,  RUNNING_P2P,  RUNNING_P2P},
-    [RUNNING] =      {NO, RUNNING_P2P, RUNNING,     RUNNING_P2P,  RUNNING_P2P, RUNNING_P2P,  PRE_COPY,     PRE_COPY},
+    [RUNNING] =      {NO, RUNNING_P2P, RUNNING,     RUNNING_P2P,  RUNNING_P2P, RUNNING_P2P,  PRE_COPY,     RUNNING_P2P},
     [STOP_COPY] =    {NO, STOP,        STOP,        STOP_COPY,    STOP,        STOP,         NO,           NO},
     [RESUMING] =     {NO, STOP,        STOP,        STOP,         RESUMING,    STOP,         STOP,         STOP},
     [RUNNING_P2P] =  {NO, STOP,        RUNNING,     STOP,         STOP,        RUNNING_P2P,  RUNNING,      PRE_COPY_P2P},
