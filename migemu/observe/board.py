@@ -16,12 +16,13 @@ SMOOTH = 0.4
 class Board:
     """Counters and names of the moment.
 
-    Both sides' events may be fed in any order; times are compared only within a side.
+    Events of one side, or of both where they share a clock, as the processes of one machine do.
     """
 
     def __init__(self) -> None:
-        self.began: dict[str, float] = {}
+        self.began: float | None = None
         self.elapsed = 0.0
+        self.heard: set[str] = set()
         self.state = "setup"
         self.round = 0
         self.checkpoint = ""
@@ -33,12 +34,13 @@ class Board:
 
     def feed(self, event: Event) -> None:
         """Take note of an event."""
-        began = self.began.setdefault(event.side, event.t)
-        self.elapsed = max(self.elapsed, event.t - began)
+        self.began = event.t if self.began is None else self.began
+        self.heard.add(event.side)
+        self.elapsed = max(self.elapsed, event.t - self.began)
         match event.event:
             case "progress":
                 self._progress(event.side, event.t, Progress.from_fields(event.fields))
-            case "migrate_set_state" if event.side == "source" or "source" not in self.began:
+            case "migrate_set_state" if event.side == "source" or "source" not in self.heard:
                 self.state = str(event.get("state"))
             case "precopy_round":
                 self.round = max(
@@ -77,8 +79,8 @@ class Board:
 
     @property
     def ram_sent(self) -> int:
-        """Bytes, by the source if it is heard."""
-        return self.progress(self._rated_side()).ram_sent
+        """Bytes, by the side that counted further."""
+        return max(self.progress("source").ram_sent, self.progress("destination").ram_sent)
 
     @property
     def ram_pending(self) -> int | None:

@@ -40,6 +40,11 @@ EVENTS: dict[str, Kind] = {
     "clock_offset": Kind("offset rtt", "destination clock minus source clock, measured over the return path"),
     "progress": Kind("[phase]", "ten times a second, see observe/progress.py"),
     "listening": Kind("host port", "the destination accepts connections"),
+    "connection_refused": Kind("reason", "a connection said something that is no hello of this migration"),
+    "connected": Kind("channels", "the source has the main channel and so many multifd channels"),
+    "loadvm_process_command": Kind("command", "a command of this number came on the main channel"),
+    "source_return_path_thread_switchover_acked": Kind("acks", "so many devices have their initial data"),
+    "source_return_path_thread_shut": Kind("status", "the destination said goodbye; 0 is well"),
     "vm_state": Kind("running runnable", "this side's VM runs or not; it may be started or not"),
     "error": Kind("message [kind] [side] [device] [channel] [idx] [phase]", "this side failed, and why"),
     "verify": Kind("what ok [device] [detail]", "a digest was compared; what is data, config or ram"),
@@ -61,8 +66,10 @@ EVENTS: dict[str, Kind] = {
     ),
     "multifd_send_sync_main": Kind("round", "a SYNC packet was put on every channel"),
     "multifd_recv_sync_main": Kind("[round]", "every channel met its SYNC packet"),
-    "multifd_recv_sync_main_wait": Kind("[channel]", "the incoming thread waits for this channel's SYNC"),
+    "multifd_recv_sync": Kind("channel", "this channel met its SYNC packet and stands still"),
+    "multifd_recv_sync_main_wait": Kind("[channel] [round]", "the incoming thread waits for SYNC packets"),
     "multifd_recv_sync_main_signal": Kind("[channel]", "this channel may read on after its SYNC"),
+    "multifd_new_send_channel_async": Kind("channel", "the source connected a multifd channel"),
     "multifd_recv_new_channel": Kind("channel", "a multifd channel said hello"),
     "multifd_recv_channel_ended": Kind("channel", "a multifd channel reached its end"),
     # a device, saving
@@ -77,6 +84,7 @@ EVENTS: dict[str, Kind] = {
         detail=True,
     ),
     # a device, loading
+    "vfio_load_state_init_data_sent": Kind("device", "the device's initial pre-copy data is in"),
     "vfio_load_setup": Kind("device", "the destination prepared a device"),
     "vfio_load_state_device_buffer_incoming": Kind(
         "device idx queued", "a buffer took its slot; queued: bytes with it", detail=True

@@ -48,8 +48,12 @@ def config_span(index: Index, device: str) -> tuple[float, float] | None:
 
 
 def queue_depth(index: Index, device: str) -> list[tuple[float, int]]:
-    """(time, bytes) waiting in the device's reassembly, after every change that was kept."""
-    changes = sorted([*index.of(INCOMING, device), *index.of(LOAD_END, device)], key=lambda e: e.t)
+    """(time, bytes) waiting in the device's reassembly, after every change that was kept.
+
+    A config that came over multifd waits there too, until it is in.
+    """
+    names = (INCOMING, LOAD_END, CONFIG_END)
+    changes = sorted((e for name in names for e in index.of(name, device)), key=lambda e: e.t)
     depth = 0
     points = []
     for event in changes:

@@ -38,7 +38,7 @@ def times(index: Index, clock_error: float) -> Times:
     """When the run's phases began and ended."""
     start = index.checkpoint(CHECKPOINTS[0])
     first_round = _first_round_start(index)
-    begin = index.events[0].t if index.events else 0.0
+    begin = _begin(index)
     return Times(
         total=index.events[-1].t - begin if index.events else 0.0,
         setup=between(begin, first_round),
@@ -48,6 +48,12 @@ def times(index: Index, clock_error: float) -> Times:
         parts=parts(index),
         clock_error=clock_error,
     )
+
+
+def _begin(index: Index) -> float:
+    """The source's first word: a destination may have listened for long before anybody came."""
+    source = (event.t for event in index.events if event.side == "source")
+    return next(source, index.events[0].t if index.events else 0.0)
 
 
 def _first_round_start(index: Index) -> float | None:

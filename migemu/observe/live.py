@@ -62,7 +62,7 @@ class LineWatcher(Watcher):
         self._told = 0.0
 
     def _tell(self, event: Event) -> None:
-        began = self.board.began[event.side]
+        began = self.board.began or 0.0
         text = lines.line(event, began)
         if event.event == "progress" and self.board.elapsed - self._told >= EVERY:
             self._told = self.board.elapsed

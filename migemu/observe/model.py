@@ -41,13 +41,15 @@ class DowntimeParts(Record):
 class Times(Record):
     """When."""
 
-    total: float = Field(default=0.0, description="first event to last")
+    total: float = Field(default=0.0, description="the source's first event to the last of either side")
     setup: float | None = Field(default=None, description="until the first RAM round")
     precopy: float | None = Field(default=None, description="first RAM round until the downtime starts")
     downtime: float | None = Field(
         default=None, description="src-downtime-start to dst-precopy-bh-vm-started"
     )
-    downtime_start: float | None = Field(default=None, description="when it starts, after the first event")
+    downtime_start: float | None = Field(
+        default=None, description="when it starts, after the source's first event"
+    )
     parts: DowntimeParts = DowntimeParts()
     clock_error: float = Field(default=0.0, description="how wrong times across the two sides may be")
 

@@ -73,6 +73,8 @@ def trace(story: Story, tmp_path: Path) -> Trace:
     }
     story.src(138, "multifd_send_packet", "save", **packet)
     story.dst(139, "multifd_recv_packet", "channel 1", **packet)
+    arrived = {"device": f"{FIRST}/vfio", "idx": 3, "queued": 4096}
+    story.dst(139, "vfio_load_state_device_buffer_incoming", "channel 1", **arrived)
     story.dst(100, "vfio_migration_set_device_state", device=f"{FIRST}/vfio", state="RESUMING")
     story.dst(186, "vfio_migration_set_device_state", device=f"{FIRST}/vfio", state="RUNNING")
     path = tmp_path / "trace"
@@ -134,7 +136,7 @@ def test_an_arrow_follows_a_packet_from_sending_to_arrival_to_loading(trace: Tra
 def test_queued_bytes_rise_with_arrivals_and_fall_with_loads(trace: Trace) -> None:
     track = trace.events[f"destination/queued bytes/{FIRST}"]
     levels = [packet.track_event.counter_value for packet in track]
-    assert levels == [1024**2, 0] * 3
+    assert levels == [*([1024**2, 0] * 3), 4096, 0]  # the config waits too
     uuid = track[0].track_event.track_uuid
     assert trace.by_id[uuid].counter.unit == trace.by_id[uuid].counter.UNIT_SIZE_BYTES
 
