@@ -7,12 +7,12 @@ the description is complete is also how the end of the stream is known.
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Final
 
 from migemu.errors import TruncatedError, WireError
 from migemu.wire import mainstream as ms
 from migemu.wire.codecs import CODECS, Body, Codec, find_codec
+from migemu.wire.commands import COMMAND_HEAD, read_command
 from migemu.wire.configuration import read_configuration
 from migemu.wire.extension import CMD_START
 from migemu.wire.hello import VM_MAGIC
@@ -20,7 +20,6 @@ from migemu.wire.limits import DEFAULT_LIMITS
 from migemu.wire.multifd import PAGE_SIZE
 from migemu.wire.ramsection import RamSection
 from migemu.wire.records import (
-    Command,
     Configuration,
     Eof,
     FileHeader,
@@ -41,15 +40,13 @@ from migemu.wire.text import decode_name
 from migemu.wire.vfiosection import VfioSection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from migemu.wire.buffers import Pool
     from migemu.wire.limits import WireLimits
 
 WINDOW: Final = 512
 """Bytes asked for where a large data block's header is expected: marks and footers before it fit too."""
-
-_COMMAND: Final = struct.Struct(">BHH")
 
 
 class MainReader(StreamReader[Record]):
@@ -64,6 +61,7 @@ class MainReader(StreamReader[Record]):
         limits: what the stream may announce.
         codecs: the sections whose bodies can be read.
         page_size: bytes, unless CONFIGURATION says otherwise.
+        huge_blocks: ids of RAM blocks on huge pages; only after POSTCOPY_ADVISE they make a difference.
     """
 
     def __init__(
@@ -72,6 +70,7 @@ class MainReader(StreamReader[Record]):
         limits: WireLimits = DEFAULT_LIMITS,
         codecs: Sequence[Codec] = CODECS,
         page_size: int = PAGE_SIZE,
+        huge_blocks: Collection[str] = (),
     ) -> None:
         super().__init__(pool, WINDOW)
         self.complete = False
@@ -80,7 +79,7 @@ class MainReader(StreamReader[Record]):
         self._codecs = codecs
         self._sections: dict[int, tuple[Section, Codec]] = {}
         self._footers: bool | None = None  # known from the first section on: always or never
-        self._ram = RamSection(self._intake, self._out, limits, page_size)
+        self._ram = RamSection(self._intake, self._out, limits, page_size, huge_blocks)
         self._vfio = VfioSection(self._intake, self._out, limits)
         self._readers: dict[int, Callable[[int], Iterator[str]]] = {
             ms.SECTION_START: self._new_section,
@@ -125,11 +124,15 @@ class MainReader(StreamReader[Record]):
 
     def _behind_the_end(self) -> Iterator[str]:
         """Nothing of QEMU's; of migemu's own the one command by which the source gives up its VM."""
-        yield from self._need(5, BETWEEN)
-        kind, number, _ = _COMMAND.unpack_from(self._intake.view, self._intake.start)
-        if (kind, number) != (ms.COMMAND, CMD_START):
+        intake = self._intake
+        yield from self._need(1, BETWEEN)
+        start = intake.peek() == ms.COMMAND
+        if start:
+            yield from self._need(COMMAND_HEAD.size, "a command")
+            start = COMMAND_HEAD.unpack_from(intake.view, intake.start)[1] == CMD_START
+        if not start:
             raise WireError("bytes came behind the end of the main stream")
-        yield from self._command(kind)
+        yield from self._command(ms.COMMAND)
 
     def _file_header(self) -> Iterator[str]:
         intake = self._intake
@@ -233,24 +236,9 @@ class MainReader(StreamReader[Record]):
         self._out.append(Footer(found))
 
     def _command(self, _kind: int) -> Iterator[str]:
-        intake = self._intake
-        yield from self._need(5, "a command")
-        _, number, length = _COMMAND.unpack_from(intake.view, intake.start)
-        self._check_command(number, length)
-        yield from self._need(5 + length, "a command")
-        intake.start += 5
-        self._ram.advised |= number == ms.POSTCOPY_ADVISE
-        self._out.append(Command(number, intake.take(length)))
-
-    def _check_command(self, number: int, length: int) -> None:
-        known = ms.COMMANDS.get(number)
-        if known is None:
-            raise WireError(f"unknown command {number:#x} of {length} bytes")
-        if known.lengths is not None and length not in known.lengths:
-            raise WireError(f"command {known.name} has {length} bytes, expected {sorted(known.lengths)}")
-        if number == ms.PACKAGED:
-            raise WireError("command PACKAGED: postcopy is not supported")
-        self._limits.check("max_command", length, f"command {known.name}")
+        command = yield from read_command(self._intake, self._limits)
+        self._ram.advised |= command.number == ms.POSTCOPY_ADVISE
+        self._out.append(command)
 
     def _end_of_state(self) -> Iterator[str]:
         """EOF, and the description that may follow it."""

@@ -13,6 +13,7 @@ from migemu.errors import WireError
 from migemu.wire import mainstream as ms
 from migemu.wire import records as r
 from migemu.wire import vfio
+from migemu.wire.commands import COMMAND_HEAD
 from migemu.wire.configuration import SUBSECTION_VERSION
 from migemu.wire.hello import VM_MAGIC
 from migemu.wire.text import encode_counted
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _U32: Final = struct.Struct(">I")
 _U64: Final = struct.Struct(">Q")
-_COMMAND: Final = struct.Struct(">BHH")
 _SECTION: Final = struct.Struct(">BI")
 
 
@@ -94,7 +94,7 @@ def command(number: int, data: bytes = b"") -> bytes:
     known = ms.COMMANDS.get(number)
     if known is None or len(data) > 0xFFFF or (known.lengths is not None and len(data) not in known.lengths):
         raise WireError(f"no command {number:#x} has {len(data)} bytes of data")
-    return _COMMAND.pack(ms.COMMAND, number, len(data)) + data
+    return COMMAND_HEAD.pack(ms.COMMAND, number, len(data)) + data
 
 
 def ping(value: int) -> bytes:

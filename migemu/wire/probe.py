@@ -8,7 +8,7 @@ connection for the migration, so never ask one.)
     question    4 bytes   b"mgm?"
     answer      4 bytes   b"mgm!"
                 u16       length of what follows
-                JSON      {"migemu": version, "state": "waiting" | "connecting" | "migrating"}
+                JSON      {"migemu": version, "state": "waiting" | "connecting" | "migrating" | "running"}
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ STATES: Final = {
     "waiting": "waits for its source",
     "connecting": "has some of its channels",
     "migrating": "is migrating",
+    "running": "runs the VM",
 }
 """What a destination may be doing, and how to say it."""
 

@@ -24,7 +24,7 @@ from migemu.wire.records import RamBlock, RamBlocks, RamEos, RamFlush, RamPage, 
 from migemu.wire.text import decode_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from migemu.wire.intake import Intake
     from migemu.wire.limits import WireLimits
@@ -40,16 +40,29 @@ class RamSection:
     Attributes:
         page_size: bytes; CONFIGURATION may change it before the first body.
         with_gpa: block list entries carry a guest address (x-ignore-shared).
-        huge_blocks: ids of blocks on huge pages; after POSTCOPY_ADVISE their entries carry the page size.
-            Nothing on the wire tells which these are.
         advised: POSTCOPY_ADVISE has come.
         mapped: the stream is a mapped-ram file's.
+
+    Args:
+        intake: the stream's bytes.
+        out: where records go.
+        limits: what the stream may announce.
+        page_size: bytes.
+        huge_blocks: ids of blocks on huge pages; after POSTCOPY_ADVISE their entries carry the page size.
+            Nothing on the wire tells which these are.
     """
 
-    def __init__(self, intake: Intake, out: list[Record], limits: WireLimits, page_size: int) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        out: list[Record],
+        limits: WireLimits,
+        page_size: int,
+        huge_blocks: Collection[str] = (),
+    ) -> None:
         self.page_size = page_size
         self.with_gpa = False
-        self.huge_blocks: frozenset[str] = frozenset()
+        self._huge_blocks = frozenset(huge_blocks)
         self.advised = False
         self.mapped = False
         self._intake = intake
@@ -143,7 +156,7 @@ class RamSection:
             yield "the ram block list"
         name = decode_name(intake.take(intake.take_int(1)), "ram block id")
         length = intake.take_int(8)
-        huge = self.advised and name in self.huge_blocks
+        huge = self.advised and name in self._huge_blocks
         while intake.waiting() < 8 * (huge + self.with_gpa):
             yield "the ram block list"
         page_size = intake.take_int(8) if huge else None

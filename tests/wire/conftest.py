@@ -14,10 +14,11 @@ from migemu.errors import MigemuError
 from migemu.wire.buffers import HeapPool
 from migemu.wire.encode import encode_packet, encode_record
 from migemu.wire.mainreader import MainReader
+from migemu.wire.multifd import DevicePacket, RamPacket
 from migemu.wire.reader import PacketReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from migemu.wire.multifd import Packet
     from migemu.wire.records import Record
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     Captured = Callable[[str], dict[str, bytes]]
 
 FOLDER = Path(__file__).resolve().parents[1] / "captures"
+MOST = 1 << 16
+"""Bytes fed to a channel at one time: a reader that parks takes no more than its landing area."""
 
 
 @cache
@@ -36,22 +39,14 @@ def recorded(name: str) -> dict[str, bytes]:
 
 
 class Drive:
-    """Feeds a reader as sockets do: any number of bytes at a time, pausing where it is held."""
+    """Feeds a reader as sockets do: any number of bytes at a time, and on at once where it is held."""
 
-    def packets(self, data: bytes, reader: PacketReader | None = None, step: int = 1 << 20) -> list[Packet]:
-        """All packets of a channel, its barriers passed at once."""
+    def packets(self, data: bytes, reader: PacketReader | None = None) -> list[Packet]:
+        """All packets of a channel."""
         reader = reader or PacketReader(HeapPool())
-        packets = list(self._packets(reader, data, step))
+        found = [packet for piece in _pieces(data, ()) for packet in _passing(reader, piece)]
         reader.ended()
-        return packets
-
-    def _packets(self, reader: PacketReader, data: bytes, step: int) -> Iterable[Packet]:
-        for at in range(0, len(data), step):
-            for begin in range(at, min(at + step, len(data)), 4096):
-                # Never more at one time than a held reader can take.
-                yield from reader.feed(data[begin : min(begin + 4096, at + step)])
-                while reader.parked:
-                    yield from reader.resume()
+        return found
 
     def records(self, data: bytes, reader: MainReader | None = None, step: int = 1 << 20) -> list[Record]:
         """All records of a main stream."""
@@ -60,16 +55,13 @@ class Drive:
         reader.ended()
         return found
 
-    def outcome(
-        self, reader: MainReader | PacketReader, data: bytes, steps: Iterable[int]
-    ) -> tuple[Any, ...]:
-        """Every item as bytes, and the error that ended it: what must not depend on the steps."""
+    def outcome(self, reader: MainReader | PacketReader, data: bytes, cuts: Iterable[int]) -> tuple[Any, ...]:
+        """Every item as bytes, and the error that ended it: what must not depend on the cuts."""
+        feed = _passing if isinstance(reader, PacketReader) else MainReader.feed
         items: list[Any] = []
         try:
-            for piece in _pieces(data, steps):
-                items += reader.feed(piece)
-                while isinstance(reader, PacketReader) and reader.parked:
-                    items += reader.resume()
+            for piece in _pieces(data, cuts):
+                items += feed(reader, piece)  # type: ignore[arg-type]  # each with its own reader
             reader.ended()
         except MigemuError as error:
             items += reader.salvaged
@@ -77,17 +69,30 @@ class Drive:
         return _bytes_of(items), None, ""
 
 
-def _pieces(data: bytes, steps: Iterable[int]) -> Iterable[bytes]:
+def _passing(reader: PacketReader, piece: bytes) -> list[Packet]:
+    """Feed one piece, passing every barrier at once."""
+    packets = reader.feed(piece)
+    try:
+        while reader.parked:
+            packets += reader.resume()
+    except MigemuError:
+        reader.salvaged = packets + reader.salvaged
+        raise
+    return packets
+
+
+def _pieces(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
     at = 0
-    for step in steps:
-        yield data[at : at + step]
-        at += step
-    yield data[at:]
+    for size in cuts:
+        yield data[at : at + size]
+        at += size
+    for begin in range(at, len(data), MOST):
+        yield data[begin : begin + MOST]
 
 
 def _bytes_of(items: Iterable[Any]) -> list[bytes]:
     return [
-        encode_record(item) if hasattr(item, "__dataclass_fields__") else encode_packet(item)
+        encode_packet(item) if isinstance(item, (RamPacket, DevicePacket)) else encode_record(item)
         for item in items
     ]
 
