@@ -36,7 +36,10 @@ MARGIN: Final = 60.0
 """Seconds a QEMU may live beyond the migration's own limit before its kill timer ends it."""
 
 AFTER_SOURCE: Final = 10.0
-"""Seconds the destination is given to end once the source says that it is over."""
+"""Seconds the destination is given to end once the source says that it completed."""
+
+AFTER_FAILURE: Final = 1.0
+"""Seconds it is given to say why, once the source failed or gave no answer."""
 
 STATUS_LIMIT: Final = 3.0
 """Seconds one of the last questions may take; a hung destination answers none."""
@@ -216,18 +219,21 @@ async def _wait(pair: Pair, source: Machine, destination: Machine, limit: float)
         PeerError: it did not complete, or a side is gone or stuck.
     """
     told: dict[str, Any] = {}
-    failures = []
-    for machine, patience in ((source, limit), (destination, AFTER_SOURCE)):
-        try:
-            last = await migration.wait(machine, patience)
-            told = told or last
-            migration.require_completed(machine, last)
-        except PeerError as error:
-            failures.append(error)
-    for further in failures[1:]:
-        pair.log.failed(further)
-    if failures:
-        raise failures[0]
+    failure: PeerError | None = None
+    try:
+        told = await migration.wait(source, limit)
+        migration.require_completed(source, told)
+    except PeerError as error:
+        failure = error
+    try:
+        arrived = await migration.wait(destination, AFTER_FAILURE if failure else AFTER_SOURCE)
+        migration.require_completed(destination, arrived)
+    except PeerError as error:
+        if failure is None:
+            raise
+        pair.log.failed(error)
+    if failure is not None:
+        raise failure
     return told
 
 
