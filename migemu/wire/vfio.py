@@ -97,10 +97,8 @@ def unwrap_config(payload: bytes | memoryview) -> bytes:
     """
     raw = bytes(payload)
     if len(raw) < len(_CONFIG) + len(_END) or not raw.startswith(_CONFIG) or not raw.endswith(_END):
-        head, tail = raw[:8].hex() or "nothing", raw[-8:].hex() or "nothing"
-        raise WireError(
-            f"a config state is framed by its marks; this one begins with {head}, ends with {tail}"
-        )
+        ends = f"{raw[:8].hex()}..{raw[-8:].hex()}" if raw else "empty"
+        raise WireError(f"a config state stands between its marks; this one is {ends}")
     return raw[len(_CONFIG) : -len(_END)]
 
 

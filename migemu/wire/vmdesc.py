@@ -29,7 +29,8 @@ class Device(NamedTuple):
 
     idstr: str
     instance: int
-    version: int
+    version: int | None
+    """Of its fields; None for what QEMU saves by a handler of its own, VFIO devices among them."""
     fields: tuple[Field, ...]
 
 
@@ -62,6 +63,11 @@ def sized_device(idstr: str, size: int, instance: int = 0, version: int = 1) -> 
     return Device(idstr, instance, version, (Field("length", "uint32", 4), Field("data", "buffer", size)))
 
 
+def vfio_device(idstr: str, size: int, instance: int = 0) -> Device:
+    """A VFIO device's FULL section of `size` bytes, of which a description says no more than that."""
+    return Device(idstr, instance, None, (Field("data", "buffer", size),))
+
+
 def build(machine: str, devices: Iterable[Device], page_size: int = PAGE_SIZE) -> dict[str, Any]:
     """The description, as 8.0+ lays it out."""
     name_length = Field("len", "uint32", 4), Field("name", "buffer", len(machine.encode()))
@@ -78,13 +84,20 @@ def encode(description: dict[str, Any]) -> bytes:
 
 
 def _device(device: Device) -> dict[str, Any]:
+    named = {"name": device.idstr, "instance_id": device.instance}
+    if device.version is None:
+        head = {"size": sum(field.size for field in device.fields)}
+        return {**named, **head, "fields": [_old_style(field) for field in device.fields]}
     return {
-        "name": device.idstr,
-        "instance_id": device.instance,
+        **named,
         "vmsd_name": device.idstr,
         "version": device.version,
         "fields": _fields(device.fields),
     }
+
+
+def _old_style(field: Field) -> dict[str, Any]:
+    return {"name": field.name, "size": field.size, "type": field.type}
 
 
 def _fields(fields: Iterable[Field]) -> list[dict[str, Any]]:
