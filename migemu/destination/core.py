@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from migemu.handoff.base import Handoff
-    from migemu.threads.api import Threads
+    from migemu.threads.api import Thread, Threads
     from migemu.vfio.flow import Flow
     from migemu.vfio.load import LoadDevice
     from migemu.vfio.model import Platform
@@ -93,6 +93,7 @@ class Core:
         self.ram_bytes = 0
         self.reply = reply
         self._release = release
+        self._incoming_thread: Thread | None = None
         self._open = set(range(plan.channels))
         self._make_machine()
 
@@ -131,7 +132,7 @@ class Core:
 
     def start(self, done: Callable[[], object]) -> None:
         """Start the incoming thread; `done` is called at its end, well or not."""
-        self.threads.spawn("incoming", lambda: self._run(done))
+        self._incoming_thread = self.threads.spawn("incoming", lambda: self._run(done))
 
     def _run(self, done: Callable[[], object]) -> None:
         try:
@@ -198,6 +199,8 @@ class Core:
         self.threads.point("multifd_recv_channel_ended", channel=channel)
         self._open.discard(channel)
         self.barrier.channel_ended(channel)
+        if self.incoming.phase == "commit":
+            return  # everything is loaded: a channel has nothing to bring any more
         if error is not None:
             self.failed(error)
         elif not self._open:
@@ -208,10 +211,11 @@ class Core:
         self.abort.set(error.at(side="destination", phase=self.incoming.phase))
 
     def cleanup(self, seconds: float) -> bool:
-        """Join the load threads, then give everything back; False when a thread did not end in time."""
+        """Join the incoming and the load threads, then give everything back; False when a thread did not end in time."""
         if not self.running and self.abort.error is None:
             self.abort.set(ConnectionLostError("the migration was given up", side="destination"))
-        joined = self.pool.join(seconds)
+        joined = self._incoming_thread is None or self._incoming_thread.join(seconds)
+        joined = self.pool.join(seconds) and joined
         self.handoff.cleanup()
         for slot in self.machine.slots.values():
             slot.device.close()

@@ -269,4 +269,5 @@ class Incoming:
     def _end(self, record: End) -> None:
         if record.error is not None:
             raise record.error
-        raise ConnectionLostError("the source closed the main channel before EOF", channel="main")
+        before = "it gave up its VM" if self.phase == "commit" else "EOF"
+        raise ConnectionLostError(f"the source closed the main channel before {before}", channel="main")

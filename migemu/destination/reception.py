@@ -33,11 +33,19 @@ class Reception:
         uuid: what every hello must carry.
         channels: how many multifd channels are expected.
         hello_timeout: seconds a connection has for its first bytes.
+        running: whether the VM runs here.
         max_connections: connections that may be open at one time, those in their greeting included.
     """
 
     def __init__(
-        self, threads: Threads, *, uuid: UUID, channels: int, hello_timeout: float, max_connections: int
+        self,
+        threads: Threads,
+        *,
+        uuid: UUID,
+        channels: int,
+        hello_timeout: float,
+        max_connections: int,
+        running: Callable[[], bool],
     ) -> None:
         self.threads = threads
         self.hello_timeout = hello_timeout
@@ -45,6 +53,7 @@ class Reception:
         self._channels = channels
         self._max_connections = max_connections
         self._unfinished: set[Greeter] = set()
+        self.running = running
         self._closed = False
         self._begun = False
         self.main: asyncio.Transport | None = None
@@ -107,7 +116,15 @@ class Reception:
     def answer_probe(self) -> bytes:
         """What a readiness probe is told."""
         some = self.main is not None or self.multifd
-        state = "migrating" if self._begun else "connecting" if some else "waiting"
+        state = (
+            "running"
+            if self.running()
+            else "migrating"
+            if self._begun
+            else "connecting"
+            if some
+            else "waiting"
+        )
         return Readiness(__version__, state).encode()
 
     def missing(self) -> str:

@@ -69,6 +69,7 @@ class Session:
             channels=scenario.migration.channels,
             hello_timeout=scenario.limits.hello_timeout,
             max_connections=scenario.limits.max_connections,
+            running=lambda: self.core.running,
         )
 
     async def run(self, host: str, port: int) -> MigemuError | None:
@@ -102,6 +103,7 @@ class Session:
         except OSError as error:
             raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
         address = server.sockets[0].getsockname()
+        self._threads.point("vm_state", running=False, runnable=False)
         self._threads.point("listening", host=address[0], port=address[1])
         return server
 
@@ -161,10 +163,8 @@ class Session:
                     "the source closed the main channel before every channel was connected", phase="connect"
                 )
             )
-        elif self.core.running:
-            return
-        elif end.error is not None or self.core.incoming.phase == "commit":
-            self._fail(end.error or ConnectionLostError("closed by the source before it gave up the VM"))
+        elif end.error is not None and self.core.incoming.phase != "commit":
+            self._fail(end.error)  # in the commit START may stand before it in the queue: its order decides
 
     def _reply(self, data: bytes) -> None:
         if self._main is not None:

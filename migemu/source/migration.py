@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from migemu import __version__
-from migemu.errors import MigemuError, PeerRefusedError, PeerTimeoutError, PeerUncertainError
+from migemu.errors import MigemuError, PeerRefusedError, PeerUncertainError
 from migemu.source import stream
 from migemu.source.precopy import Precopy
 from migemu.source.switchover import Switchover
 from migemu.wire import extension
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from migemu.handoff.design import Design
     from migemu.scenario import Scenario
     from migemu.source.channels import SendChannels
@@ -55,6 +57,8 @@ class Parts:
     extended: bool = True
     """The peer is migemu: announce the extension and use it."""
     phase: str = field(default="connect")
+    peer_state: Callable[[], str] = field(default=lambda: "unknown")
+    """Asks the destination anew: ``running``, ``gone``, or ``unknown`` when it cannot be known."""
 
 
 class Migration:
@@ -158,14 +162,32 @@ class Migration:
             return
         returns = parts.returns
         returns.wait(lambda: returns.loaded is not None, "the destination to load and verify everything")
+        self._enter("commit")
         parts.vm.disown()
-        parts.stream.command(extension.CMD_START)
         try:
+            parts.stream.command(extension.CMD_START)
+            parts.vm.say_disowned()
             returns.wait(lambda: returns.shut is not None, "the destination's goodbye (SHUT)")
-        except PeerTimeoutError as error:
-            raise PeerUncertainError(
-                f"{error.message}; it was told to start the VM, so the VM stays stopped here"
-            ) from None
+        except MigemuError as error:
+            self._after_doubt(error)
+
+    def _after_doubt(self, error: MigemuError) -> None:
+        """START is out, SHUT is not in: who may run the VM?
+
+        A destination that says it failed does not run it, nor does one whose process is gone. In any
+        other case it may well run there, so it must not run here.
+
+        Raises:
+            MigemuError: always, except where the destination says that the VM runs.
+        """
+        gone = isinstance(error, PeerRefusedError) or self.parts.peer_state() == "gone"
+        if gone:
+            self.parts.vm.reclaim()
+            raise error
+        if self.parts.peer_state() == "running":
+            return
+        told = "it was told to start the VM, so the VM stays stopped here; look at the destination"
+        raise PeerUncertainError(f"{error.message}; {told}") from None
 
     def _wait_as_qemu(self) -> None:
         """QEMU's own end: SHUT where there is a return path, else the last byte."""
@@ -175,3 +197,4 @@ class Migration:
         if returns.shut:
             raise PeerRefusedError(f"the destination ended with status {returns.shut}")
         self.parts.vm.disown()
+        self.parts.vm.say_disowned()

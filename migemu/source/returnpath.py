@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from migemu.errors import PeerRefusedError, WireError
+from migemu.errors import MigemuError, PeerRefusedError, WireError
 from migemu.wire import extension, returnpath
 from migemu.wire.text import decode_object
 
@@ -28,6 +28,8 @@ class ReturnPath:
         self.pongs: list[int] = []
         self.acks = 0
         self.shut: int | None = None
+        self.lost: MigemuError | None = None
+        """Why nothing more will come."""
         self.announced: dict[str, Any] | None = None
         self.loaded: dict[str, Any] | None = None
         self.clocks: list[tuple[float, float, float]] = []
@@ -88,6 +90,12 @@ class ReturnPath:
         reason = data.decode("utf-8", "replace")
         raise PeerRefusedError(f"the destination failed: {reason}")
 
+    def end(self, error: MigemuError) -> None:
+        """Nothing more will come; called on the event loop."""
+        with self._lock:
+            self.lost = error
+            self._came.notify_all()
+
     def wait(self, predicate: Callable[[], bool], what: str) -> None:
         """Wait for `predicate` over what has come.
 
@@ -96,6 +104,10 @@ class ReturnPath:
             MigemuError: the side was aborted.
         """
         with self._lock:
-            self._abort.wait_for(self._came, predicate, self._patience, what)
+            self._abort.wait_for(
+                self._came, lambda: predicate() or self.lost is not None, self._patience, what
+            )
+            if self.lost is not None and not predicate():
+                raise self.lost
         if self.shut:
             raise PeerRefusedError(f"the destination ended with status {self.shut}")

@@ -10,6 +10,7 @@ from migemu.errors import CancelledMigrationError, ConnectionLostError, MigemuEr
 from migemu.handoff import handoff
 from migemu.observe.progress import Progress
 from migemu.observe.usage import usage
+from migemu.source.ask import peer_state
 from migemu.source.build import Guest
 from migemu.source.channels import SendChannels
 from migemu.source.links import ChannelLink, Courier, MainLink
@@ -51,6 +52,7 @@ class Session:
         self._courier = Courier(self._loop)
         self._done = asyncio.Event()
         self._finished = False
+        self._peer = "", 0
         self._migration_ended = asyncio.Event()
         self.abort = Abort(threads)
         self.abort.on_abort(lambda _: self._loop.call_soon_threadsafe(self._done.set))
@@ -84,11 +86,13 @@ class Session:
             vm=self.guest.vm,
             ram=self.guest.sender(scenario, threads, channels),
             stream=Stream(writer, scenario.machine),
+            peer_state=self._peer_state,
         )
 
     async def run(self, host: str, port: int) -> MigemuError | None:
         """Connect, migrate, end; the error that ended it, if any."""
         ticker = self._loop.create_task(self._tick())
+        self._peer = host, port
         self.guest.vm.start()
         try:
             await self._connect(host, port)
@@ -147,15 +151,29 @@ class Session:
         return ConnectionLostError(f"no destination at {host}:{port} within {seconds:g} s: {reason}")
 
     def _lost_main(self, error: MigemuError) -> None:
-        if not self._finished and self._parts.returns.shut is None:
-            self.abort.set(error.at(side="source", phase=self._parts.phase))
+        if self._finished or self._parts.returns.shut is not None:
+            return
+        error.at(side="source", phase=self._parts.phase)
+        self._parts.returns.end(error)
+        if not self._parts.vm.disowned:
+            self.abort.set(error)
 
     def _lost_channel(self, error: MigemuError) -> None:
         """The destination closes its channels when it fails; its reason may still be on its way."""
         if self._finished or self._parts.returns.shut is not None:
             return
         error.at(side="source", phase=self._parts.phase)
-        self._loop.call_later(GRACE, lambda: self._finished or self.abort.set(error))
+        self._loop.call_later(GRACE, self._give_up_channel, error)
+
+    def _give_up_channel(self, error: MigemuError) -> None:
+        """After the commit a channel has nothing to carry any more, and only the main channel counts."""
+        if not self._finished and not self._parts.vm.disowned:
+            self.abort.set(error)
+
+    def _peer_state(self) -> str:
+        """From the migration thread: what a new connection says of the destination."""
+        asked = asyncio.run_coroutine_threadsafe(peer_state(*self._peer), self._loop)
+        return asked.result()
 
     def cancel(self, reason: str) -> None:
         """On the loop: end the migration on request; the VM stays here."""

@@ -84,7 +84,14 @@ class SourceVm:
     def disown(self) -> None:
         """From here on only the destination may run the VM."""
         self.disowned = True
+
+    def say_disowned(self) -> None:
+        """The destination has been told: from here on the events say so too."""
         self._say(running=False)
+
+    def reclaim(self) -> None:
+        """The destination is known to be gone: the VM may run here again."""
+        self.disowned = False
 
     def shut_down(self) -> None:
         """End the process's part in the VM: its writer stops, its devices close."""
