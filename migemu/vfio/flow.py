@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 class Flow(Protocol):
     """The rule by which packets are let in; one for all devices of a destination."""
 
-    def admit(self, channel: int, device: str, idx: int, size: int) -> bool:
+    def admit(self, channel: int, device: str, idx: int, size: int, *, is_config: bool = False) -> bool:
         """Whether the payload of `size` bytes may be read now.
 
-        False pauses the channel at this packet; the flow's resume callback says when to ask again.
+        False pauses the channel at this packet; the flow's resume callback says when to ask again. A config
+        (flag 1 in the packet's VFIO header) is never kept out.
 
         Raises:
             LimitError: pausing here would stop everything for ever.
@@ -62,7 +63,7 @@ class Flow(Protocol):
 class FreeFlow:
     """Lets everything in: no cap over all devices. A cap per device is the reassembly's own business."""
 
-    def admit(self, channel: int, device: str, idx: int, size: int) -> bool:  # noqa: ARG002 - the interface
+    def admit(self, channel: int, device: str, idx: int, size: int, *, is_config: bool = False) -> bool:  # noqa: ARG002 - the interface
         """Always."""
         return True
 

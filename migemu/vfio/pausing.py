@@ -57,7 +57,7 @@ class PausingFlow:
         self.held = 0
         self.pauses = 0
 
-    def admit(self, channel: int, device: str, idx: int, size: int) -> bool:
+    def admit(self, channel: int, device: str, idx: int, size: int, *, is_config: bool = False) -> bool:
         """Whether the payload may be read now; room for it is set aside with the yes.
 
         Raises:
@@ -69,14 +69,16 @@ class PausingFlow:
                 return True
             self._channels[channel].note(device, idx)
             queue = self._queues.setdefault(device, Queue())
-            entered = self._let_in(queue, idx, size)
+            if is_config:
+                queue.config = idx
+            entered = self._let_in(queue, idx, 0 if is_config else size)
             if not entered:
                 self._pause(channel, device, idx, size)
             self._check_liveness()
             return entered
 
     def arrived(self, device: str, idx: int, size: int, *, is_config: bool) -> None:  # noqa: ARG002 - the interface
-        """A config stops counting: it may have to wait for a mark that comes behind other data."""
+        """A config stops counting, should :meth:`admit` not have been told that it is one."""
         if is_config:
             self._change(lambda: self._exempt(device, idx))
 
@@ -138,8 +140,10 @@ class PausingFlow:
         return True
 
     def _has_room(self, queue: Queue, idx: int, size: int) -> bool:
-        """The needed buffer always has."""
-        return idx == queue.needed or (self._device_has_room(queue, size) and self._total_has_room(size))
+        """The needed buffer always has, and the config: it may have to wait for a mark behind other data."""
+        if idx in (queue.needed, queue.config):
+            return True
+        return self._device_has_room(queue, size) and self._total_has_room(size)
 
     def _device_has_room(self, queue: Queue, size: int) -> bool:
         return self._per_device is None or queue.held + size <= self._per_device

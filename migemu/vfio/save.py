@@ -64,7 +64,7 @@ class SaveDevice(Device):
     ) -> None:
         super().__init__(model, threads)
         self.source = source
-        self.precopy = precopy or Generated(model.seed ^ PRECOPY_SEED, UNBOUNDED, HeapPool())
+        self.precopy = precopy or _precopy_content(model)
         self._config = config
         self._make_digest = digest
         self._short = ShortReads(model.faults, model.seed)
@@ -131,7 +131,8 @@ class SaveDevice(Device):
     def close(self) -> None:
         """Close the image and the pre-copy content."""
         self.source.close()
-        self.precopy.close()
+        if self.precopy is not None:
+            self.precopy.close()
 
     def reset(self) -> None:
         """Back to RUNNING; a session under way is forgotten."""
@@ -149,7 +150,7 @@ class SaveDevice(Device):
 
     def _read_stream(self, limit: int) -> Payload | None:
         size = self._short.cut(self._stream.next_size(self.threads.now(), limit))
-        if not size:
+        if not size or self.precopy is None:
             return None
         payload = self._read(self.precopy, self._stream.offset, size)
         self._stream.read(size)
@@ -194,3 +195,7 @@ class SaveDevice(Device):
         self.precopy_bytes = 0
         self.stop_copy_bytes = 0
         self.config_digest = None
+
+
+def _precopy_content(model: DeviceModel) -> Source | None:
+    return Generated(model.seed ^ PRECOPY_SEED, UNBOUNDED, HeapPool()) if model.precopy else None

@@ -1,4 +1,4 @@
-"""Helpers of the device room's tests: a clock that only sleeping moves, an event list, payloads that count."""
+"""Helpers of the device room: a clock that only sleeping moves, an event list, payloads that count."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migemu.threads.native import NativeThreads
+from migemu.threads.native import NativeCondition, NativeLock, NativeThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from migemu.threads.api import Lock
     from migemu.threads.native import NativeThread
 
 
@@ -26,12 +27,34 @@ class Payload:
         self.released += 1
 
 
+class Bed(NativeCondition):
+    """A condition that tells, its lock still held, that somebody is about to sleep on it."""
+
+    def __init__(self, lock: NativeLock, name: str, log: Log) -> None:
+        super().__init__(lock, name)
+        self._log = log
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._log.point("asleep", on=self.name)
+        return super().wait(timeout)
+
+
 class Log(NativeThreads):
     """Real threads that remember every event."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, object]]] = []
         super().__init__(sink=lambda event, _time, _thread, fields: self.events.append((event, fields)))
+
+    def condition(self, lock: Lock, name: str) -> NativeCondition:
+        assert isinstance(lock, NativeLock)
+        return Bed(lock, name, self)
+
+    def asleep(self, lock: Lock, count: int = 1) -> None:
+        """Wait until somebody sleeps on a condition over `lock` for the `count`-th time."""
+        self.wait_for("asleep", count)
+        with lock:
+            """Whoever said so has let go of the lock, so it sleeps."""
 
     def told(self, event: str) -> list[dict[str, object]]:
         """The fields of all events of that name."""

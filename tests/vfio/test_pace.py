@@ -10,14 +10,16 @@ import pytest
 from migemu.vfio.pace import MAX_CREDIT, Pacer, Sleeper
 
 if TYPE_CHECKING:
-    from conftest import Clock, Log
+    from vfio.conftest import Clock, Log
 
 
 def paced(clock: Clock, rate: float | None) -> Pacer:
     return Pacer(rate, clock, Sleeper(clock))
 
 
-def test_a_thousand_operations_take_a_thousand_times_as_long_although_every_sleep_is_late(clock: Clock) -> None:
+def test_a_thousand_operations_take_a_thousand_times_as_long_although_every_sleep_is_late(
+    clock: Clock,
+) -> None:
     clock.overshoot = 0.0005
     pacer = paced(clock, 1000.0)
     for _ in range(1000):
@@ -64,7 +66,12 @@ def test_no_rate_never_sleeps(clock: Clock) -> None:
 def test_a_long_sleep_ends_when_it_is_cancelled(log: Log) -> None:
     sleeper = Sleeper(log)
     woken = threading.Event()
-    thread, _ = log.run("sleeper", lambda: (sleeper.sleep(3600), woken.set())[1])
+
+    def sleep() -> None:
+        sleeper.sleep(3600)
+        woken.set()
+
+    thread, _ = log.run("sleeper", sleep)
     sleeper.cancel()
     assert thread.join(10)
     assert woken.is_set()

@@ -52,7 +52,8 @@ def kernel_path(start: State, end: State, features: Feature) -> tuple[State, ...
 
 
 @pytest.mark.parametrize(
-    "features", [Feature.STOP_COPY | p | q for p in (Feature(0), Feature.P2P) for q in (Feature(0), Feature.PRE_COPY)]
+    "features",
+    [Feature.STOP_COPY | p | q for p in (Feature(0), Feature.P2P) for q in (Feature(0), Feature.PRE_COPY)],
 )
 def test_every_transition_takes_the_steps_the_kernel_takes(features: Feature) -> None:
     there = [state for state in LETTERS.values() if NEEDS[state] in features]
