@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
 
 from migemu.cli.options import SET, read_scenario, scenario_options
+from migemu.errors import CancelledMigrationError
 from migemu.observe.live import json_lines
 from migemu.observe.recorder import prepare, save
 from migemu.observe.summary import print_summary
@@ -22,7 +24,7 @@ from migemu.qemu.translate import Plan
 from migemu.scenario.units import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
 
     from migemu.qemu.pair import Outcome
 
@@ -63,9 +65,21 @@ def doctor_(program: str | None) -> None:
 @SET
 @click.option("--config", type=click.Path(path_type=Path), help="The scenario whose devices there are.")
 @click.option(
-    "--as", "side", type=click.Choice(["source", "destination"]), default="source", show_default=True
+    "--as",
+    "side",
+    type=click.Choice(["source", "destination"]),
+    default="source",
+    show_default=True,
+    help="Whose devices: the source's give their state, the destination's take it.",
 )
-@click.option("--dir", "folder", type=click.Path(path_type=Path), default="vfio", show_default=True)
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path),
+    default="vfio",
+    show_default=True,
+    help="Where the devices and their log are put.",
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run_(
     program: str | None,
@@ -109,12 +123,27 @@ def migrate_(
     destination = binary.find(to_qemu, binary.VFIO_MULTIFD) if to_qemu else source
     options = pair.PairOptions(source, destination, multifd=not no_multifd, limit=parse_time(limit))
     with _folder(out) as folder:
-        outcome = asyncio.run(pair.migrate(scenario, folder, options))
+        outcome = asyncio.run(_cancellable(pair.migrate(scenario, folder, options)))
         if out is not None:
             save(folder, scenario, outcome.events, outcome.result)
     _show(outcome, as_json=as_json)
     if outcome.result.exit_code:
         raise SystemExit(outcome.result.exit_code)
+
+
+async def _cancellable(migration: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Let Ctrl-C and SIGTERM end the processes in good order.
+
+    Raises:
+        CancelledMigrationError: one of them came.
+    """
+    task = asyncio.ensure_future(migration)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise CancelledMigrationError("interrupted; both QEMUs were ended") from None
 
 
 @contextlib.contextmanager
