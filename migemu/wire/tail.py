@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _HEAD: Final = 6
 """EOF, VMDESCRIPTION, u32 length."""
+MAX_DEPTH: Final = 32
+"""Subsections inside subsections; real devices have two levels."""
 
 
 def find_description(tail: bytes | bytearray, last_nul: int, most: int) -> int | None:
@@ -81,7 +83,7 @@ def split_tail(tail: bytes, description: bytes) -> list[TailSection]:
     try:
         while cursor.at < len(tail):
             sections.append(_section(cursor, devices))
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise WireError(f"the description is malformed: {error!r}") from error
     return sections
 
@@ -115,12 +117,14 @@ def _section(cursor: _Cursor, devices: Mapping[tuple[str, int], Mapping[str, Any
     return TailSection(section_id, idstr, instance, version, data, footer)
 
 
-def _skip_state(cursor: _Cursor, state: Mapping[str, Any]) -> None:
+def _skip_state(cursor: _Cursor, state: Mapping[str, Any], depth: int = 0) -> None:
     """Step over the fields of a device or subsection and the subsections behind them."""
+    if depth > MAX_DEPTH:
+        raise WireError(f"the description nests subsections more than {MAX_DEPTH} deep")
     for field in state.get("fields", ()):
         cursor.take(_field_size(field))
     for subsection in state.get("subsections", ()):
-        _skip_subsection(cursor, subsection)
+        _skip_subsection(cursor, subsection, depth + 1)
 
 
 def _field_size(field: Mapping[str, Any]) -> int:
@@ -138,11 +142,11 @@ def _count(field: Mapping[str, Any], key: str) -> int:
     return value
 
 
-def _skip_subsection(cursor: _Cursor, subsection: Mapping[str, Any]) -> None:
+def _skip_subsection(cursor: _Cursor, subsection: Mapping[str, Any], depth: int) -> None:
     if cursor.take_int(1) != ms.SUBSECTION:
         raise WireError(f"no subsection at byte {cursor.at - 1} of the device sections")
     name = decode_name(cursor.take(cursor.take_int(1)), "subsection")
     cursor.take(4)  # its version
     if name != subsection["vmsd_name"]:
         raise WireError(f"subsection {name} where the description has {subsection['vmsd_name']}")
-    _skip_state(cursor, subsection)
+    _skip_state(cursor, subsection, depth)

@@ -52,6 +52,8 @@ def test_a_count_that_changes_and_a_part_without_head_are_refused() -> None:
     reader.feed(ext.split_parts(bytes(30), size=10)[0])
     with pytest.raises(WireError, match="part 1 of 2"):
         reader.feed(ext.split_parts(bytes(20), size=10)[1])
+    with pytest.raises(WireError, match="part 0 of 0"):
+        ext.PartsReader().feed(bytes(4))
     with pytest.raises(WireError, match="head of a part"):
         ext.PartsReader().feed(b"abc")
 

@@ -156,6 +156,10 @@ REFUSED = [
     (HEAD + w.configuration("again"), "unknown record type 0x07"),
     (w.file_header() + b"\x07\0\0\0\4no\xff\xfe", "machine type name is not printable"),
     (HEAD + b"\x05\x03odd\0\0\0\1", "unknown CONFIGURATION subsection 'odd'"),
+    (
+        w.file_header() + w.configuration("m", uuid=bytes(16)) + w.configuration("m", uuid=bytes(16))[6:],
+        "CONFIGURATION repeats configuration/uuid",
+    ),
     (w.file_header() + w.configuration("m", target_page_bits=40), "target-page-bits 40"),
     (HEAD + w.section_part(5), "unknown section id 5"),
     (HEAD + b"\x08\0\x0c\0\0", "unknown command 0xc of 0 bytes"),

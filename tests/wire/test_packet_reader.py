@@ -8,6 +8,7 @@ import pytest
 from migemu.errors import LimitError, TruncatedError, WireError
 from migemu.wire.limits import WireLimits
 from migemu.wire.multifd import (
+    SYNC,
     ZLIB,
     DevicePacket,
     DevicePacketHeader,
@@ -61,6 +62,15 @@ def test_a_large_payload_is_read_straight_into_its_buffer(pool: HeapPool) -> Non
     assert packet.data.view[112] == room[0]
     room[0] ^= 0xFF
     assert packet.data.view == raw[288:]
+
+
+def test_a_large_payload_is_complete_with_its_last_byte_and_not_before(pool: HeapPool) -> None:
+    reader = PacketReader(pool)
+    raw = device_packet(0, bytes(MIB - 1) + b"z")
+    assert reader.feed(raw[:-1]) == []
+    (packet,) = reader.feed(raw[-1:])
+    assert isinstance(packet, DevicePacket)
+    assert packet.data.view[-1] == ord("z")
 
 
 def test_behind_a_large_payload_little_more_than_a_header_is_asked_for(pool: HeapPool) -> None:
@@ -178,6 +188,20 @@ def test_what_was_complete_before_an_error_is_kept_and_the_error_stays(pool: Hea
         reader.feed(DEVICE_RAW)
     with pytest.raises(WireError, match="magic 0"):
         reader.ended()
+
+
+def test_what_earlier_reads_of_one_feed_completed_is_kept_too(pool: HeapPool) -> None:
+    reader = PacketReader(pool)
+    raw = b"".join(device_packet(idx, bytes(MIB)) for idx in range(3))
+    with pytest.raises(WireError):
+        reader.feed(raw + bytes(100))
+    assert indices(reader.salvaged) == [0, 1, 2]
+
+
+def test_a_compressed_sync_of_7_2_has_a_size_and_nothing_behind_it(pool: HeapPool, drive: Drive) -> None:
+    stale = patched(patched(SYNC_RAW, 8, ZLIB | SYNC), 20, 70_000)
+    packets = drive.packets(stale + SYNC_RAW, PacketReader(pool))
+    assert [packet.flags for packet in packets] == [ZLIB | SYNC, SYNC]
 
 
 def test_a_compressed_packet_is_as_long_as_it_says(pool: HeapPool, drive: Drive) -> None:

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from migemu.errors import WireError
+from migemu.errors import TruncatedError, WireError
 from migemu.wire import mainwriter as w
 from migemu.wire import records as r
 from migemu.wire import vmdesc
 from migemu.wire.buffers import HeapPool
+from migemu.wire.limits import WireLimits
 from migemu.wire.mainreader import MainReader
 from migemu.wire.tail import split_tail
 from migemu.wire.text import encode_object
@@ -80,6 +81,14 @@ def test_a_tail_that_does_not_fit_its_description_is_refused(
         split_tail(tail, described(**device))
 
 
+def test_subsections_nested_beyond_reason_are_refused() -> None:
+    device: dict[str, Any] = {"vmsd_name": "fancy"}
+    for _ in range(40):
+        device = {"vmsd_name": "fancy", "subsections": [device]}
+    with pytest.raises(WireError, match="more than 32 deep"):
+        split_tail(dma(SUBSECTION * 40), described(**device))
+
+
 @pytest.mark.parametrize("description", [b"{", b"[]", b"{}", b'{"devices": [1]}', b'{"devices": [{}]}'])
 def test_what_is_no_description_is_refused(description: bytes) -> None:
     with pytest.raises(WireError):
@@ -100,6 +109,13 @@ def test_the_end_is_found_whatever_zeros_the_length_has(length: int) -> None:
     text = b'{"x":"' + b"y" * (length - 8) + b'"}' if length > 7 else b'{"":0 }'
     raw = w.file_header() + dma(bytes(5)) + w.eof() + w.vmdesc_record(text)
     assert MainReader(HeapPool()).feed(raw)[1:] == [r.Tail(dma(bytes(5))), r.Eof(), r.VmDesc(text)]
+
+
+def test_a_description_above_its_limit_does_not_end_the_tail() -> None:
+    reader = MainReader(HeapPool(), WireLimits(max_vmdesc=10))
+    reader.feed(w.file_header() + dma(b"") + w.eof() + w.vmdesc_record(b'{"123":456}'))
+    with pytest.raises(TruncatedError, match="no description has ended them"):
+        reader.ended()
 
 
 def test_our_description_is_spaced_and_ordered_as_qemus(captured: Captured, drive: Drive) -> None:
