@@ -99,6 +99,33 @@ def test_config_before_the_interrupt_controller_breaks_where_the_platform_needs_
     assert story.broken() == []
 
 
+@pytest.mark.parametrize(
+    ("absent", "why"),
+    [
+        ("interrupt_controller_loaded", "no interrupt controller was loaded"),
+        (CONFIG_START, "no config was loaded"),
+    ],
+)
+def test_without_both_there_is_no_order_to_judge(story: Story, absent: str, why: str) -> None:
+    story.without(absent)
+    assert verdicts(story)["config-after-iterables"] is None
+    assert detail(story, "config-after-iterables") == why
+
+
+def test_a_lock_held_by_another_thread_does_not_count(story: Story) -> None:
+    def elsewhere(event: Event) -> Event:
+        return replace(event, thread="incoming") if event.event == "bql_held" else event
+
+    assert story.spoil(elsewhere).broken() == ["bql-for-config"]
+
+
+def test_an_earlier_hold_by_the_same_thread_does_not_count(story: Story) -> None:
+    story.without("bql_held")
+    for device in story.devices:
+        story.dst(150, "bql_held", f"load {device}", holder=f"load {device}", seconds=0.040)
+    assert story.broken() == ["bql-for-config"]
+
+
 def test_config_without_the_lock_names_the_thread(story: Story) -> None:
     altered(story, "bql_held", seconds=0.004)
     assert story.broken() == ["bql-for-config"]
@@ -160,7 +187,9 @@ def test_a_process_that_had_to_be_ended_did_not_end(story: Story) -> None:
     assert verdicts(story, RunEnd())["ends"] is None
 
 
-def test_a_queue_over_its_cap(story: Story) -> None:
+def test_a_queue_may_reach_its_cap_and_not_pass_it(story: Story) -> None:
+    story.scenario["limits"] = {"queue_per_device": 1024**2}
+    assert story.broken() == []
     story.scenario["limits"] = {"queue_per_device": 1024**2 - 1}
     assert story.broken() == ["queue-bounded"]
     assert detail(story, "queue-bounded") == f"peak 1048576 of 1048575 bytes, device {FIRST}"

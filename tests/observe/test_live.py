@@ -11,6 +11,7 @@ from migemu.observe import bars
 from migemu.observe.board import Board
 from migemu.observe.boardview import draw
 from migemu.observe.events import Event
+from migemu.observe.lines import describe
 from migemu.observe.live import json_lines, live_view
 from migemu.observe.progress import Progress
 
@@ -72,9 +73,10 @@ def test_rates_come_from_two_words_of_the_same_side() -> None:
 def test_a_destination_alone_is_watched_by_its_own_counters() -> None:
     board = Board()
     for t, received in ((7.0, 0), (8.0, MIB)):
-        board.feed(at(t, "destination", Progress(ram_sent=received, channels=[received])))
+        board.feed(at(t, "destination", Progress(ram_sent=received, ram_size=8 * MIB, channels=[received])))
     board.feed(destination(8.0, "migrate_set_state", state="active"))
     assert (board.ram_sent, board.channels, board.state) == (MIB, [MIB], "active")
+    assert board.ram_size == 8 * MIB
     assert board.rate == pytest.approx(0.4 * MIB)
 
 
@@ -134,6 +136,30 @@ def test_a_pipe_gets_a_line_for_what_matters_and_none_for_what_does_not() -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (source(0, "vm_state", running=True, runnable=True), "VM runs, may be run here"),
+        (source(0, "vm_state", running=False, runnable=False), "VM stands still, may not be run here"),
+        (destination(0, "invariant", name="config-last", ok=True), None),
+        (
+            destination(0, "invariant", name="config-last", ok=False, device="d", detail="too early"),
+            "invariant config-last BROKEN: d too early",
+        ),
+        (
+            destination(0, "vfio_load_bufs_thread_end", device="d", wait=0.001, ready_wait=0.02),
+            "d loaded: wait 1.0 ms, ready wait 20.0 ms",
+        ),
+        (source(0, "precopy_round", round=0, pages=1, zero=0, bytes=0, pending=0), "last pass, VM stopped"),
+        (source(0, "events_suppressed", count=1, totals=[]), "1 event counted, not kept"),
+        (source(0, "multifd_send_packet", channel=1), None),
+    ],
+)
+def test_an_event_says_what_a_person_can_use(event: Event, text: str | None) -> None:
+    told = describe(event)
+    assert told is None if text is None else text in (told or "")
+
+
 def test_a_pipe_gets_one_line_of_progress_a_second() -> None:
     words = [at(t / 10, "source", Progress(ram_sent=t * MIB, ram_pending=0)) for t in range(35)]
     lines = piped(*words)
@@ -181,6 +207,7 @@ def test_every_part_of_a_bar_shows(parts: list[float], width: int, cells: list[i
 def test_more_channels_than_cells_are_averaged() -> None:
     assert bars.sparks([0, 8, 8, 0], 4) == "▁██▁"
     assert bars.sparks([0, 8] * 100, 10) == "█" * 10
+    assert bars.sparks([8] * 3 + [4] * 3, 2) == "█▅"
     assert bars.sparks([], 10) == ""
     assert bars.sparks([0, 4, 8], 10, ascii_only=True) == ".+@"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,8 @@ from observe.story import Story
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from migemu.observe.charts import Row
 
 FIRST = "0000:00:01.0"
 VOID = {"meta", "br", "use"}
@@ -118,6 +120,39 @@ def test_tables_align_figures_and_keep_html_cells() -> None:
     assert '<td>load-ready</td><td class="number">12</td>' in rows
     assert '<td><b>x</b></td><td class="number">&lt;</td>' in rows
     assert "<thead>" not in table(("", ""), [("a", "b")])
+
+
+@pytest.mark.parametrize("dilation", [1, 10])
+def test_devices_are_drawn_in_ms_since_the_downtime_began(
+    story: Story, monkeypatch: pytest.MonkeyPatch, dilation: float
+) -> None:
+    drawn: dict[str, Any] = {}
+
+    def catch(rows: list[Row], *_: str, moments: dict[str, float], **__: object) -> None:
+        drawn.update({row.label: row.spans for row in rows}, moments=moments)
+
+    monkeypatch.setattr(pictures.charts, "timeline", catch)
+    pictures.device_chart(Index(story.joined()), dilation)
+    assert drawn["moments"] == pytest.approx({"all loaded": 80 / dilation, "VM runs": 86 / dilation})
+    first = drawn[FIRST]
+    assert list(first) == ["waiting for buffers", "loading data", "ready, not yet allowed", "config load"]
+    assert first["waiting for buffers"][0] == pytest.approx((5 / dilation, 9 / dilation))
+    assert first["config load"] == [pytest.approx((55 / dilation, 64 / dilation))]
+
+
+def test_a_moment_that_never_came_is_not_drawn(story: Story) -> None:
+    drawn = pictures.device_chart(Index(story.without("vmstate_downtime_checkpoint").joined()))
+    assert drawn is not None
+    assert "VM runs" not in drawn.svg()
+
+
+def test_one_devices_queue_is_not_drawn_twice(story: Story) -> None:
+    both = pictures.queue_chart(Index(story.joined()))
+    one = pictures.queue_chart(Index(Story(devices=1).tell().joined()))
+    assert both is not None
+    assert one is not None
+    assert "all devices" in both.svg()
+    assert "all devices" not in one.svg()
 
 
 def test_neighbouring_spans_become_one_where_a_chart_cannot_part_them() -> None:

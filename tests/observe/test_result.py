@@ -104,6 +104,22 @@ def test_a_config_loaded_after_the_load_thread_ended_is_part_of_the_total(story:
     assert first.total == pytest.approx(0.059)
 
 
+def test_what_went_over_the_main_channel_is_what_the_save_said_of_itself(story: Story) -> None:
+    story.without("vfio_save_device_state_buffer", "multifd_send_packet", "multifd_recv_packet")
+    result = story.result()
+    assert result.devices[0].sent_bytes == 3 * MIB
+    assert result.channels == ()
+    assert story.without("vfio_save_complete_precopy_thread_end").result().devices[0].sent_bytes == 0
+
+
+def test_a_device_without_state_has_no_throughput(story: Story) -> None:
+    def empty(event: Event) -> Event:
+        loads = event.event.endswith(("load_start", "load_end"))
+        return replace(event, fields=event.fields | {"bytes": 0}) if loads else event
+
+    assert story.spoil(empty).result().throughput.device_state is None
+
+
 def test_channels_share_what_was_sent(story: Story) -> None:
     zero, one = story.result().channels
     assert (zero.packets, zero.bytes, zero.device_bytes) == (5, 5 * MIB, 4 * MIB)
@@ -114,7 +130,7 @@ def test_channels_share_what_was_sent(story: Story) -> None:
 def test_the_bql_is_accounted_per_holder_and_a_sides_own_sum_is_exact(story: Story) -> None:
     story.dst(187, "bql_total", holder="incoming", seconds=0.5)
     incoming, load, _ = story.result().bql
-    assert (incoming.holder, incoming.seconds) == ("incoming", 0.5)
+    assert (incoming.holder, incoming.seconds, incoming.times, incoming.longest) == ("incoming", 0.5, 0, 0.5)
     assert (load.times, load.side) == (1, "destination")
     assert load.seconds == pytest.approx(0.0095)
 
