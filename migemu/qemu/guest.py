@@ -1,20 +1,25 @@
 """A guest of a few bytes: what runs in a QEMU that is migrated for the sake of the migration.
 
-A firmware image made here, so that no foreign firmware runs, writes to RAM that is to be compared, or ends up
-in a recording. Two guests: one halts at once (it is *running* as far as QEMU and its devices go, costs no
+A firmware image made here, so that no foreign firmware runs, writes to RAM that is to be compared, or ends
+up in a recording. Two guests: one halts at once (it is *running* as far as QEMU and its devices go, costs no
 processor time, and never touches RAM), the other writes to page after page of a working set at a given pace.
 
 The writing guest takes its orders from one page of RAM, the mailbox, that the host sees too:
 
-====== ==== =======================================================================
+====== ==== ===============================================================
 offset size meaning
-====== ==== =======================================================================
-0      8    the guest's time stamp counter, written all the time
+====== ==== ===============================================================
+0      8    the guest's time stamp counter, while it writes nothing else
 8      4    address of the working set's first byte
 12     4    address after its last byte
 16     4    ticks of that counter from one page to the next; 0: write nothing
 20     4    pages written so far, modulo 2**32
-====== ==== =======================================================================
+====== ==== ===============================================================
+
+After a migration the writing guest must not change the RAM that is compared, although it runs at once. It
+asks the processor which one it is (CPUID's stepping, which is no part of a machine's state) and adds 1 to a
+page on the source's, 0 on any other. Asking and adding is one translation block, which TCG never stops in the
+middle.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from migemu.errors import ConfigError
+from migemu.errors import ConfigError, PeerTimeoutError
 from migemu.qemu.memory import PAGE
 
 if TYPE_CHECKING:
@@ -39,6 +44,9 @@ MAILBOX: Final = 0x1000
 
 FIRST_PAGE: Final = 0x100000
 """Guest physical address from which a working set may begin: above video memory and ROMs."""
+
+START_LIMIT: Final = 10.0
+"""Seconds a guest is given to begin."""
 
 _ROM_BASE: Final = 2**32 - ROM_SIZE
 """Where the image is in the guest's physical memory: its last 16 bytes are the reset vector."""
@@ -68,22 +76,25 @@ _SEGMENTS: Final = struct.pack(
 
 _WRITE: Final = bytes.fromhex(
     "66b81000 8ed8"  # 00 mov ax, 0x10; mov ds, ax
-    "8b1d08100000"  # 06 mov ebx, [first]
-    "0f31"  # 0c next: rdtsc
-    "a300100000 891504100000"  # 0e mov [counter], edx:eax
-    "833d1010000000 7438"  # 19 if [ticks] is 0 go to begin
-    "89c1 29f9"  # 22 ecx = eax - edi: ticks since the last page was due
-    "81f900000040 732c"  # 26 if more than 2**30 go to begin: never mind what was missed
-    "3b0d10100000 722c"  # 2e if less than [ticks] go to pause
-    "033d10100000"  # 36 edi += [ticks]
-    "ff03 ff0514100000"  # 3c inc [ebx]; inc [count]
-    "81c300100000"  # 44 ebx += 4096
-    "3b1d0c100000 72ba"  # 4a if below [end] go to next
-    "8b1d08100000 ebb2"  # 52 mov ebx, [first]; go to next
-    "89c7 8b1d08100000"  # 5a begin: edi = eax; mov ebx, [first]
-    "f390 eba6"  # 62 pause; go to next
+    "833d1010000000 744f"  # 06 next: if [ticks] is 0 go to idle
+    "0f31 89c1 29f9"  # 0f rdtsc; ecx = eax - edi: ticks since the last page was due
+    "81f900000040 734e"  # 15 if 2**30 or more go to begin: never mind what was missed
+    "3b0d10100000 724e"  # 1d if less than [ticks] go to pause
+    "033d10100000 eb00"  # 25 edi += [ticks]; a jump, so that a translation block begins here
+    "b801000000 0fa2 83e00f"  # 2d eax = stepping of the processor
+    "83f801 0f94c0 0fb6c0"  # 37 eax = 1 if it is the source's, else 0
+    "0106 010514100000"  # 40 [esi] += eax; [count] += eax
+    "81c600100000"  # 48 esi += 4096
+    "3b350c100000 72b0"  # 4e if below [end] go to next
+    "8b3508100000 eba8"  # 56 esi = [first]; go to next
+    "0f31 a300100000 891504100000"  # 5e idle: rdtsc; [counter] = edx:eax
+    "89c7 8b3508100000"  # 6b begin: edi = eax; esi = [first]
+    "f390 eb8f"  # 73 pause; go to next
 )
 """32-bit code: write to a page whenever one is due."""
+
+_SOURCE_STEPPING: Final = 1
+"""The stepping of the processor on which the guest writes; 37 above compares with it."""
 
 
 def rom(*, writes: bool) -> bytes:
@@ -99,10 +110,11 @@ def rom(*, writes: bool) -> bytes:
     return bytes(image)
 
 
-def firmware(path: Path, *, writes: bool) -> list[str]:
-    """QEMU's option for that guest; the image is put at `path`."""
+def firmware(path: Path, *, writes: bool, source: bool = True) -> list[str]:
+    """QEMU's options for that guest; the image is put at `path`."""
     path.write_bytes(rom(writes=writes))
-    return ["-bios", str(path)]
+    stepping = _SOURCE_STEPPING if source else _SOURCE_STEPPING + 1
+    return ["-bios", str(path), "-cpu", f"qemu64,stepping={stepping}"]
 
 
 class Writer:
@@ -129,7 +141,7 @@ class Writer:
         return int(self._words[5])
 
     def counter(self) -> int:
-        """The low half of its time stamp counter, as it last said."""
+        """The low half of its time stamp counter, as it last said; it stands while the guest writes."""
         return int(self._words[0])
 
     def run_at(self, rate: float, threads: Threads, sample: float = 0.05) -> None:
@@ -139,10 +151,12 @@ class Writer:
 
         Raises:
             ConfigError: the pace is slower or faster than the counter can measure.
+            PeerTimeoutError: the guest does not run.
         """
+        self.stop()
         if rate <= 0:
-            self._words[4] = 0
             return
+        self._settle(threads)
         begin, ticks = threads.now(), self.counter()
         threads.sleep(sample)
         passed = (self.counter() - ticks) % 2**32
@@ -150,6 +164,14 @@ class Writer:
         if not 0 < per_page < 2**30:
             raise ConfigError(f"a guest cannot be paced to dirty {rate:g} bytes a second")
         self._words[4] = per_page
+
+    def _settle(self, threads: Threads) -> None:
+        """Wait until the guest's counter moves: it runs, and heard that it is to stop."""
+        seen, end = self.counter(), threads.now() + START_LIMIT
+        while self.counter() == seen:
+            if threads.now() > end:
+                raise PeerTimeoutError(f"the guest did not run within {START_LIMIT:g} s", side="source")
+            threads.sleep(0.001)
 
     def stop(self) -> None:
         """Let it write no more."""

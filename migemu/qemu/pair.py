@@ -149,15 +149,15 @@ def _setup(pair: Pair, side: str, launcher: Launcher, limit: float) -> Setup:
     """One side's process."""
     ram, devices = pair.rams[side], pair.standins[side]
     machine = f"{pair.plan.machine()},accel=tcg,memory-backend={ram.block}"
-    waits = ["-S"] if side == "source" or pair.writes else []
-    incoming = ["-incoming", "defer"] if side == "destination" else []
-    rom = guest.firmware(pair.folder / f"{side}.rom", writes=pair.writes)
+    source = side == "source"
+    waits = ["-S"] if source else ["-incoming", "defer"]
+    rom = guest.firmware(pair.folder / f"{side}.rom", writes=pair.writes, source=source)
     return Setup(
         launcher,
         [
             *("-machine", machine, "-m", f"{ram.size // 1024}k", *ram.backend()),
             *("-nodefaults", "-display", "none", "-uuid", str(pair.plan.scenario.migration_uuid())),
-            *(*waits, *incoming, *rom),
+            *(*waits, *rom),
             *tracelog.arguments(pair.folder / f"{side}.trace"),
             *devices.arguments(pair.plan.properties()),
         ],
@@ -196,7 +196,6 @@ async def _run(pair: Pair) -> migration.Figures:
                 await migration.start(source, connect)
                 told = await _wait(pair, source, destination, limit)
             _verify_ram(pair)
-            await _let_run(pair, destination)
         finally:
             await _last_states(pair, source, destination)
     return migration.Figures.of(told)
@@ -238,16 +237,10 @@ async def _wait(pair: Pair, source: Machine, destination: Machine, limit: float)
 
 
 def _verify_ram(pair: Pair) -> None:
-    """Compare all of RAM; the source's guest is stopped, the destination's halts or has not begun."""
+    """Compare all of RAM; the source's guest is stopped, the destination's changes nothing."""
     differing = pair.rams["source"].differing(pair.rams["destination"])
     detail = f"{len(differing)} pages differ, the first at {differing[0] * PAGE:#x}" if len(differing) else ""
     pair.log.verify("ram", ok=not len(differing), detail=detail)
-
-
-async def _let_run(pair: Pair, destination: Machine) -> None:
-    """Start a destination that was held back until RAM was compared."""
-    if pair.writes:
-        await destination.execute("cont")
 
 
 async def _last_states(pair: Pair, *machines: Machine) -> None:

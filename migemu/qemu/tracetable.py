@@ -128,13 +128,25 @@ def _ram_packet(seen: Seen, line: Line) -> Iterator[Said]:
 
 
 def _round(seen: Seen, line: Line) -> Iterator[Said]:
-    """A look at the dirty log ends the round before it; a round without a page is not worth an event."""
+    """A look at the dirty log ends the round before it."""
+    yield from _ended_round(seen, line.after("dirty_pages") * PAGE)
+
+
+def _checkpoint(seen: Seen, line: Line) -> Iterator[Said]:
+    """With the iterables saved, the last round, of the stopped guest, has ended too."""
+    if line.words[-1] == "src-iterable-saved":
+        yield from _ended_round(seen, 0)
+    yield line.point, {"checkpoint": line.words[-1]}
+
+
+def _ended_round(seen: Seen, pending: int) -> Iterator[Said]:
+    """What was counted since the round before; a round without a page is not worth an event."""
     packets, normal, zero = (seen.count.pop(name, 0) for name in ("packets", "normal", "zero"))
     if packets:
         seen.count["rounds"] += 1
         size = normal * PAGE + packets * PACKET_HEADER
         fields = {"round": seen.count["rounds"], "pages": normal + zero, "zero": zero, "bytes": size}
-        yield "precopy_round", fields | {"pending": line.after("dirty_pages") * PAGE}
+        yield "precopy_round", fields | {"pending": pending}
 
 
 def _receive_thread(seen: Seen, line: Line) -> Iterator[Said]:
@@ -222,7 +234,7 @@ if TYPE_CHECKING:
 
 HANDLERS: Final[Mapping[str, Handler]] = {
     "migrate_set_state": _last_word("migrate_set_state", "state"),
-    "vmstate_downtime_checkpoint": _last_word("vmstate_downtime_checkpoint", "checkpoint"),
+    "vmstate_downtime_checkpoint": _checkpoint,
     "migration_bitmap_sync_end": _round,
     "multifd_send_ram_fill": _ram_packet,
     "multifd_recv_unfill": _packet,

@@ -112,11 +112,14 @@ def test_a_round_ends_when_the_dirty_log_is_read() -> None:
 3681@1.1:multifd_send_ram_fill channel 0 normal pages 10 zero pages 0
 3678@1.2:migration_bitmap_sync_end dirty_pages 79
 3678@1.3:migration_bitmap_sync_end dirty_pages 0
+3682@1.4:multifd_send_ram_fill channel 1 normal pages 5 zero pages 0
+3678@1.5:vmstate_downtime_checkpoint src-iterable-saved
 """,
         side="source",
     )
     assert of(events, "precopy_round") == [
-        {"round": 1, "pages": 138, "zero": 97, "bytes": 41 * 4096 + 2 * 1344, "pending": 79 * 4096}
+        {"round": 1, "pages": 138, "zero": 97, "bytes": 41 * 4096 + 2 * 1344, "pending": 79 * 4096},
+        {"round": 2, "pages": 5, "zero": 0, "bytes": 5 * 4096 + 1344, "pending": 0},
     ]
 
 
