@@ -18,11 +18,11 @@ from migemu.observe.progress import Progress
 MIB = 1024**2
 
 
-def source(t: float, name: str, **fields: object) -> Event:
+def source(t: float, name: str, /, **fields: object) -> Event:
     return Event(t, "source", "migration", name, fields)
 
 
-def destination(t: float, name: str, **fields: object) -> Event:
+def destination(t: float, name: str, /, **fields: object) -> Event:
     return Event(t, "destination", "incoming", name, fields)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from migemu.errors import UsageError
-from migemu.observe import pictures
+from migemu.observe import charts, pictures
 from migemu.observe.html import Html, Section, details, html_page, mark, paragraph, table
 from migemu.observe.index import Index
 from migemu.observe.progress import Progress
@@ -131,7 +131,7 @@ def test_devices_are_drawn_in_ms_since_the_downtime_began(
     def catch(rows: list[Row], *_: str, moments: dict[str, float], **__: object) -> None:
         drawn.update({row.label: row.spans for row in rows}, moments=moments)
 
-    monkeypatch.setattr(pictures.charts, "timeline", catch)
+    monkeypatch.setattr(charts, "timeline", catch)
     pictures.device_chart(Index(story.joined()), dilation)
     assert drawn["moments"] == pytest.approx({"all loaded": 80 / dilation, "VM runs": 86 / dilation})
     first = drawn[FIRST]
