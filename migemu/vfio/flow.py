@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 class Flow(Protocol):
     """The rule by which packets are let in; one for all devices of a destination."""
 
+    def add_device(self, device: str) -> None:
+        """There is a device of that name; its reassembly says so when it is made."""
+        ...
+
     def admit(self, channel: int, device: str, idx: int, size: int, *, is_config: bool = False) -> bool:
         """Whether the payload of `size` bytes may be read now.
 
@@ -62,6 +66,9 @@ class Flow(Protocol):
 
 class FreeFlow:
     """Lets everything in: no cap over all devices. A cap per device is the reassembly's own business."""
+
+    def add_device(self, device: str) -> None:
+        """Nothing to count."""
 
     def admit(self, channel: int, device: str, idx: int, size: int, *, is_config: bool = False) -> bool:  # noqa: ARG002 - the interface
         """Always."""

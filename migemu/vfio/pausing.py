@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from migemu.errors import LimitError, MigemuError, WireError
 from migemu.vfio.liveness import Channel, ChannelState, Head, Queue, lost, story, stuck
+from migemu.vfio.slots import SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,6 +29,7 @@ class PausingFlow:
         channels: numbers of all multifd channels, connected or not yet.
         per_device: ``queue_per_device``, in bytes; None for no cap.
         total: ``queue_total``, in bytes over all devices; None for no cap.
+        slots: ``slots_per_device``: how far ahead of the needed idx a packet may lie.
         on_resume: called with a channel's number when its paused packet has been given room; the receiver
             then asks :meth:`admit` again, which says yes. Called from any thread, with no lock held by the
             flow.
@@ -45,6 +47,7 @@ class PausingFlow:
         per_device: int | None,
         total: int | None,
         on_resume: Callable[[int], None],
+        slots: int = SLOTS,
     ) -> None:
         self._lock = threads.lock("queue_flow")
         self._channels = {number: Channel() for number in channels}
@@ -52,13 +55,20 @@ class PausingFlow:
         self._granted: dict[int, tuple[str, int]] = {}
         self._per_device = per_device
         self._total = total
+        self._slots = slots
         self._on_resume = on_resume
         self._paused = 0
         self.held = 0
         self.pauses = 0
 
+    def add_device(self, device: str) -> None:
+        """There is a device of that name."""
+        self._queues[device] = Queue()
+
     def admit(self, channel: int, device: str, idx: int, size: int, *, is_config: bool = False) -> bool:
         """Whether the payload may be read now; room for it is set aside with the yes.
+
+        A packet for a device nobody knows is let through, to be refused as such.
 
         Raises:
             LimitError: pausing here would stop everything for ever.
@@ -68,7 +78,9 @@ class PausingFlow:
             if self._granted.pop(channel, None) == (device, idx):
                 return True
             self._channels[channel].note(device, idx)
-            queue = self._queues.setdefault(device, Queue())
+            queue = self._queues.get(device)
+            if queue is None:
+                return True
             if is_config:
                 queue.config = idx
             entered = self._let_in(queue, idx, 0 if is_config else size)
@@ -143,10 +155,13 @@ class PausingFlow:
         """The needed buffer always has, and the config: it may have to wait for a mark behind other data."""
         if idx in (queue.needed, queue.config):
             return True
-        return self._device_has_room(queue, size) and self._total_has_room(size)
+        return self._device_has_room(queue, idx, size) and self._total_has_room(size)
 
-    def _device_has_room(self, queue: Queue, size: int) -> bool:
-        return self._per_device is None or queue.held + size <= self._per_device
+    def _device_has_room(self, queue: Queue, idx: int, size: int) -> bool:
+        return self._near(queue, idx) and (self._per_device is None or queue.held + size <= self._per_device)
+
+    def _near(self, queue: Queue, idx: int) -> bool:
+        return idx - queue.needed < self._slots
 
     def _total_has_room(self, size: int) -> bool:
         return self._total is None or self.held + size <= self._total
@@ -165,13 +180,13 @@ class PausingFlow:
         channel.state = state
 
     def _exempt(self, device: str, idx: int) -> None:
-        queue = self._queues.setdefault(device, Queue())
+        queue = self._queues[device]
         self._free(queue, idx)
         queue.here[idx] = 0
         queue.config = idx
 
     def _take_out(self, device: str, idx: int) -> None:
-        queue = self._queues.setdefault(device, Queue())
+        queue = self._queues[device]
         self._free(queue, idx)
         queue.needed = max(queue.needed, idx + 1)
 
@@ -199,7 +214,7 @@ class PausingFlow:
 
     def _waits_for_total(self, head: Head) -> bool:
         """Whether only the cap over all devices keeps `head` out."""
-        return self._device_has_room(self._queues[head.device], head.size)
+        return self._device_has_room(self._queues[head.device], head.idx, head.size)
 
     def _check_liveness(self) -> None:
         if not self._paused:
@@ -216,7 +231,13 @@ class PausingFlow:
         number, head = next(
             (n, c.head) for n, c in self._channels.items() if c.head and c.head.device in names
         )
-        limit = "queue_total" if self._waits_for_total(head) else "queue_per_device"
+        limit = self._limit(head)
         stories = "; ".join(f"{n}: {story(n, self._channels, self._queues)}" for n in names[:3])
         told = f"{limit} is met and nobody could ever go on: {stories}; raise {limit}"
         return LimitError(told, limit=limit, device=head.device, channel=number, idx=head.idx)
+
+    def _limit(self, head: Head) -> str:
+        """The limit that keeps `head` out."""
+        if not self._near(self._queues[head.device], head.idx):
+            return "slots_per_device"
+        return "queue_total" if self._waits_for_total(head) else "queue_per_device"

@@ -70,6 +70,7 @@ class StateBuffers:
         self.buffer_ready = self.condition("load_bufs_buffer_ready")
         self._channels_ended = False
         self._error: MigemuError | None = None
+        self.flow.add_device(device)
 
     @property
     def stats(self) -> BufferStats:
@@ -186,12 +187,15 @@ class StateBuffers:
             PeerTimeoutError: it did not come in time.
             MigemuError: what :meth:`abort` was given.
         """
-        found = self.try_next()
-        if found is None and not self.complete:
-            self.threads.point("vfio_load_state_device_buffer_starved", device=self.device, idx=self.next_idx)
-            with self.mutex:
-                found = self._wait_turn(deadline)
-        return found
+        with self.mutex:
+            self.raise_if_failed()
+            if self.slots.turn_come():
+                return self.slots.take()
+            if self.complete:
+                return None
+        self.threads.point("vfio_load_state_device_buffer_starved", device=self.device, idx=self.next_idx)
+        with self.mutex:
+            return self._wait_turn(deadline)
 
     def done(self, item: Loadable) -> None:
         """`item` was written, or never will be: give its memory back and let the next one through.

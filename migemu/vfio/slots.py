@@ -19,6 +19,10 @@ IDX_INVALID: Final = 0xFFFFFFFF
 """The idx QEMU refuses: its array would have 2^32 slots."""
 
 
+SLOTS: Final = 65536
+"""How far ahead an idx may lie unless told otherwise: 64 GiB of state in packets of 1 MiB."""
+
+
 @dataclass(frozen=True, slots=True)
 class BufferLimits:
     """What a peer may make one device's reassembly hold."""
@@ -26,7 +30,7 @@ class BufferLimits:
     queue_bytes: int | None = None
     """``queue_per_device``: bytes queued at once; more fails the migration, as in QEMU. None for no limit."""
 
-    slots: int = 65536
+    slots: int = SLOTS
     """``slots_per_device``: how far an idx may lie ahead of the next one to be loaded."""
 
 

@@ -14,6 +14,7 @@ from migemu.vfio.content import as_bytes
 from migemu.vfio.datafd import CopiedFile, MappedFile, open_sink, open_source
 from migemu.vfio.generated import BLOCK_SECTORS, SECTOR, Generated
 from migemu.vfio.sinks import FileSink, MemfdWindow
+from migemu.vfio.virtual import VirtualSpan
 from migemu.wire.buffers import HeapPool
 
 if TYPE_CHECKING:
@@ -68,6 +69,15 @@ def test_a_file_is_given_out_as_it_is(tmp_path: Path, *, copy: bool) -> None:
     assert content(source, [65536]) == (tmp_path / "state").read_bytes()
     source.close()
     source.close()
+
+
+def test_a_mapped_file_is_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "state").write_bytes(bytes(8192))
+    source = open_source(tmp_path / "state", 0, 0, POOL)
+    piece = as_bytes(source.read(0, 8192).view)
+    with (tmp_path / "state").open("r+b") as file:
+        file.write(b"changed under us")
+    assert bytes(piece[:16]) == b"changed under us"
 
 
 def test_an_empty_file_is_an_empty_image(tmp_path: Path) -> None:
@@ -126,6 +136,11 @@ def test_an_uncommitted_file_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConfigError, match="cannot keep"):
         open_sink(tmp_path / "no" / "such" / "folder")
+
+
+def test_virtual_content_does_not_reach_real_code_unnoticed() -> None:
+    with pytest.raises(TypeError, match="VirtualSpan has no bytes"):
+        MemfdWindow().write(VirtualSpan("vf", 0, 10))  # type: ignore[arg-type]  # what the test is about
 
 
 def test_a_window_takes_any_amount_in_bounded_memory() -> None:

@@ -209,3 +209,34 @@ def test_a_stalled_device_goes_on_after_its_time_or_is_cut_short(clock: Clock) -
     with loaded.bql, pytest.raises(CancelledMigrationError):
         loaded.load_config(CONFIG, 3)
     assert clock.time == pytest.approx(130.0)
+
+
+def test_transitions_end_early_when_cancelled_so_that_a_failed_side_is_soon_back(clock: Clock) -> None:
+    loaded = device(clock, transition_times={State.RESUMING: 0.05, State.STOP: 600.0})
+    before = clock.time
+    with loaded.bql:
+        loaded.load_config(CONFIG, 0)
+    loaded.cancel()
+    loaded.start()
+    assert loaded.state is State.RUNNING
+    assert clock.time == before
+
+
+def test_a_refused_transition_leaves_the_device_where_it_was(log: Log) -> None:
+    loaded = device(log, p2p=False)
+    with pytest.raises(DeviceStateError, match="no state RUNNING_P2P") as caught:
+        loaded.set_state(State.RUNNING_P2P)
+    assert (caught.value.device, loaded.state) == (NAME, State.RESUMING)
+
+
+def test_a_second_attempt_starts_from_nothing(log: Log) -> None:
+    tape = Tape()
+    loaded = device(log, tape)
+    load_data(loaded)
+    with loaded.bql:
+        loaded.load_config(CONFIG, 3)
+    loaded.reset()
+    loaded.load_setup()
+    assert (tape.kept, loaded.data_bytes, loaded.config_digest) == (b"", 0, None)
+    load_data(loaded)
+    assert tape.kept == b"".join(DATA)

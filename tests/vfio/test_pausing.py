@@ -27,8 +27,15 @@ def flow(
 ) -> tuple[PausingFlow, list[int]]:
     resumed: list[int] = []
     made = PausingFlow(
-        NativeThreads(), range(channels), per_device=per_device, total=total, on_resume=resumed.append
+        NativeThreads(),
+        range(channels),
+        per_device=per_device,
+        total=total,
+        on_resume=resumed.append,
+        slots=100,
     )
+    for name in (A, B):
+        made.add_device(name)
     return made, resumed
 
 
@@ -150,6 +157,28 @@ def test_a_duplicate_is_let_through_to_be_refused_by_the_reassembly() -> None:
     assert paced.admit(0, A, 0, 2)
     paced.loaded(A, 0, 2)
     assert paced.admit(0, A, 0, 2)
+    assert paced.held == 0
+
+
+def test_an_idx_far_ahead_waits_and_one_nobody_can_bring_nearer_fails() -> None:
+    paced, resumed = flow(2, per_device=None)
+    assert paced.admit(0, A, 0, 1)
+    assert not paced.admit(0, A, 100, 1)
+    paced.loaded(A, 0, 1)
+    assert resumed == [0]
+    paced.ended(1)
+    with pytest.raises(WireError, match="lost: it needs idx 1"):
+        paced.admit(0, A, 500, 1)
+    crossed, _ = flow(2, per_device=None)
+    assert not crossed.admit(0, A, 300, 1)
+    with pytest.raises(LimitError, match="slots_per_device is met") as caught:
+        crossed.admit(1, B, 300, 1)
+    assert caught.value.limit == "slots_per_device"
+
+
+def test_a_packet_for_an_unknown_device_is_let_through_to_be_refused() -> None:
+    paced, _ = flow(1)
+    assert paced.admit(0, "nobody/vfio", 77, 2**30)
     assert paced.held == 0
 
 
@@ -280,6 +309,8 @@ class Run:
             total=self.world.total,
             on_resume=self.paused.discard,
         )
+        for name in names:
+            self.flow.add_device(name)
 
     def actions(self) -> list[Callable[[], None]]:
         """Everything that can happen next. Configs are loaded last, as by a mark on the main channel."""

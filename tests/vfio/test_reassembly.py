@@ -258,3 +258,52 @@ def test_the_cap_over_all_devices_fails_the_one_that_exceeds_it(log: Log, payloa
     assert item is not None
     one.done(item)
     assert cap.held == 0
+
+
+def test_receivers_may_load_by_themselves_whoever_completes_the_run(log: Log, payload: Any) -> None:
+    """Design k' of the debate: no load thread; each receiver writes what is next while there is something."""
+    buffers = StateBuffers(NAME, log)
+    loaded: list[int] = []
+
+    def receive(channel: int) -> None:
+        for idx in range(channel, 300, 3):
+            buffers.insert(idx, payload(b"data"))
+            while (item := buffers.try_next()) is not None:
+                loaded.append(item.idx)
+                buffers.done(item)
+
+    receivers = [log.run(f"multifd {channel}", partial(receive, channel)) for channel in range(3)]
+    assert all(thread.join(10) for thread, _ in receivers)
+    assert [error for _, errors in receivers for error in errors] == []
+    while (item := buffers.try_next()) is not None:
+        loaded.append(item.idx)
+        buffers.done(item)
+    assert loaded == list(range(300))
+
+
+def test_two_loaders_never_write_at_the_same_time_and_both_end(log: Log, payload: Any) -> None:
+    buffers = StateBuffers(NAME, log)
+    writing: list[int] = []
+    loaded: list[int] = []
+
+    def write(idx: int, _span: Span) -> None:
+        writing.append(idx)
+        assert len(writing) == 1
+        loaded.append(idx)
+        writing.remove(idx)
+
+    loaders = [log.run(name, lambda: buffers.load_data(write, never)) for name in ("one", "other")]
+    log.asleep(buffers.mutex, 2)
+    for idx in (2, 0, 1, 3):
+        buffers.insert(idx, payload(b"data"), is_config=idx == 3)
+    assert all(thread.join(10) for thread, _ in loaders)
+    assert [error for _, errors in loaders for error in errors] == []
+    assert loaded == [0, 1, 2]
+
+
+def test_an_error_that_is_there_before_the_loader_is_what_it_raises(log: Log) -> None:
+    buffers = StateBuffers(NAME, log)
+    buffers.abort(DeviceError("gone"))
+    for call in (buffers.try_next, lambda: buffers.wait_next(never), buffers.take_config):
+        with pytest.raises(DeviceError, match="gone"):
+            call()
