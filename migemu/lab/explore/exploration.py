@@ -1,0 +1,161 @@
+"""The loop of an exploration: plan, run, learn, until a failure, a bound, or the end of all schedules."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from migemu.lab.explore.narrate import require_repeatable, trimmed
+from migemu.lab.explore.outcome import Outcome
+from migemu.lab.explore.runner import Runner
+from migemu.threads.controlled_rules import Rules
+from migemu.threads.native import NativeThreads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from migemu.lab.explore.plan import MakeSystem, Run, Strategy
+
+GARBAGE_EVERY = 2000
+"""Schedules between two collections: what a run leaves behind is small and mostly not cyclic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long an exploration may go on; None means without this bound."""
+
+    schedules: int | None = None
+    seconds: float | None = None
+
+    confirmed: int = 3
+    """How many schedules are run twice first, to see that nothing but the decisions influences them."""
+
+
+class Exploration:
+    """One exploration under way.
+
+    Args:
+        make_system: makes the system anew for each schedule.
+        strategy: which schedules.
+        budget: how long.
+        rules: what is decided.
+        progress: called now and then with the outcome so far.
+        clock: real time in seconds, for the budget.
+    """
+
+    def __init__(
+        self,
+        make_system: MakeSystem,
+        strategy: Strategy,
+        budget: Budget,
+        rules: Rules,
+        progress: Callable[[Outcome], None] | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._runner = Runner(make_system, rules)
+        self._strategy = strategy
+        self._budget = budget
+        self._keep_going = rules.keep_going
+        self._progress = progress
+        self._clock = clock or NativeThreads().now
+        self._tries = 0
+        self.outcome = Outcome(strategy.name)
+        strategy.bind(self._runner.engine)
+
+    def run(self) -> Outcome:
+        """Explore to the end.
+
+        Raises:
+            ScheduleError: the system is not repeatable.
+        """
+        started = self._clock()
+        with _rare_garbage_collection():
+            while not self.outcome.verdict:
+                self.outcome.seconds = self._clock() - started
+                self.outcome.verdict = self._spent() or self._try_next()
+        self.outcome.seconds = self._clock() - started
+        return self.outcome
+
+    def _spent(self) -> str:
+        """The bound that has been met."""
+        budget, outcome = self._budget, self.outcome
+        if budget.schedules is not None and outcome.schedules >= budget.schedules:
+            return f"bound met: {budget.schedules} schedules"
+        if budget.seconds is not None and outcome.seconds >= budget.seconds:
+            return f"bound met: {budget.seconds:g} s ({outcome.schedules} schedules)"
+        return ""
+
+    def _try_next(self) -> str:
+        """Run the next schedule; why the exploration is over then, if it is."""
+        plan = self._strategy.plan()
+        if plan is None:
+            return self._nothing_left()
+        run = self._runner.run(plan)
+        self._count(run)
+        self._strategy.learn(run)
+        if run.ended != "pruned" and self.outcome.schedules <= self._budget.confirmed:
+            require_repeatable(self._runner, self._strategy.decisions())
+        if run.failure is None or self.outcome.failure is not None:
+            return ""
+        decisions = trimmed(self._strategy.decisions())
+        self.outcome.failure = replace(run.failure, decisions=decisions)
+        self.outcome.found_by = self._strategy.label()
+        return "" if self._keep_going else f"schedule {self.outcome.schedules} fails: {run.failure.error}"
+
+    def _nothing_left(self) -> str:
+        bound = self._strategy.verdict()
+        if bound is not None:
+            return f"bound met: {bound} ({self.outcome.schedules} schedules)"
+        self.outcome.exhausted = True
+        return f"exhausted: {self.outcome.schedules} schedules"
+
+    def _count(self, run: Run) -> None:
+        outcome = self.outcome
+        self._tries += 1
+        outcome.steps += run.steps
+        if run.ended == "pruned":
+            outcome.pruned += 1
+        else:
+            outcome.schedules += 1
+            if run.final is not None:
+                outcome.finals.add((run.failure.signature if run.failure else None, run.final))
+        if not self._tries % GARBAGE_EVERY:
+            gc.collect()
+            if self._progress is not None:
+                self._progress(outcome)
+
+
+@contextmanager
+def _rare_garbage_collection() -> Iterator[None]:
+    """Collect by count of schedules instead of by allocations: it costs a tenth of the speed otherwise."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def explore(
+    make_system: MakeSystem,
+    strategy: Strategy,
+    budget: Budget | None = None,
+    rules: Rules | None = None,
+    progress: Callable[[Outcome], None] | None = None,
+) -> Outcome:
+    """Try schedules of a system until one fails, a bound is met, or none is left.
+
+    Args:
+        make_system: makes the system anew for each schedule.
+        strategy: which schedules, in which order.
+        budget: how long; without one, to the end of the strategy.
+        rules: where threads may switch and which faults are decided.
+        progress: called now and then with the outcome so far.
+
+    Raises:
+        ScheduleError: the system is not repeatable: something besides the decisions influences it.
+    """
+    return Exploration(make_system, strategy, budget or Budget(), rules or Rules(), progress).run()

@@ -1,0 +1,102 @@
+"""Greenlets that carry controlled threads, used again from thread to thread and from run to run.
+
+A greenlet is dear to make (its first switch allocates a stack) and cheap to switch to; so one whose thread
+has ended carries the next thread that has not started, or waits in the pool for one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]  # greenlet ships no annotations
+
+if TYPE_CHECKING:
+    from migemu.threads.controlled_task import Task
+
+
+class Abandoned(BaseException):
+    """Unwinds a thread whose run is over; not an Exception, so that the program does not catch it."""
+
+
+class Machine:
+    """What carries threads; who runs next is the business of the two kinds of engine below it.
+
+    Attributes:
+        current: the thread that runs.
+        main: the greenlet that called for the run and gets control back at its end.
+        over: the run has ended: nothing may block any more.
+        tasks: all threads of this run.
+    """
+
+    __slots__ = ("_pool", "current", "main", "over", "tasks")
+
+    def __init__(self) -> None:
+        self._pool: list[Any] = []
+        self.tasks: list[Task] = []
+        self.main: Any = None
+        self.over = True
+        self.current: Task
+
+    def finish(self, task: Task) -> Task | None:
+        """`task` has ended: who runs next, or None when the run is over."""
+        raise NotImplementedError
+
+    def failed(self, task: Task, error: Exception) -> None:
+        """`task` ended by an exception."""
+        raise NotImplementedError
+
+    def enter(self) -> None:
+        """A run begins, called for by the current greenlet."""
+        caller = getcurrent()
+        if caller is not self.main:
+            self._pool.clear()
+            self.main = caller
+        self.tasks.clear()
+        self.over = False
+
+    def carry(self, task: Task) -> None:
+        """Switch to `task`; returns when somebody switches back."""
+        self.current = task
+        carrier = task.greenlet
+        if carrier is None:
+            carrier = self._pool.pop() if self._pool else greenlet(self._work, self.main)
+            task.greenlet = carrier
+        carrier.switch()
+
+    def _work(self) -> None:
+        """The life of a greenlet: one thread after the other."""
+        mine = getcurrent()
+        while True:
+            task = self.current
+            following = self._perform(task)
+            task.greenlet = None
+            if following is None:
+                self._pool.append(mine)
+                self.main.switch()
+            elif following.greenlet is None:
+                following.greenlet = mine
+                self.current = following
+            else:
+                self._pool.append(mine)
+                self.current = following
+                following.greenlet.switch()
+
+    def _perform(self, task: Task) -> Task | None:
+        """Run the thread to its end; who runs next."""
+        try:
+            try:
+                task.target()
+            except Exception as error:  # noqa: BLE001  whatever a thread raises is a finding of the run
+                self.failed(task, error)
+            return self.finish(task)
+        except Abandoned:
+            return None
+
+    def abandon(self) -> None:
+        """End the run: unwind every thread that has not ended, so that its greenlet is free again."""
+        self.over = True
+        for task in self.tasks:
+            carrier = task.greenlet
+            if carrier is not None and not carrier.dead:
+                self.current = task
+                carrier.throw(Abandoned)
