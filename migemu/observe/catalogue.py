@@ -97,7 +97,9 @@ EVENTS: dict[str, Kind] = {
         "device [bytes] [wait] [load] [ready_wait] [config_load] [queued_peak]",
         "it ended; its own account in seconds and bytes",
     ),
-    "config_ready": Kind("device", "all data and the config are here: ready, perhaps not yet allowed"),
+    "config_ready": Kind(
+        "device [idle]", "all data and the config are here, for idle seconds already; perhaps not yet allowed"
+    ),
     "vfio_load_device_config_state_start": Kind("device [bytes]", "loading the config begins"),
     "vfio_load_device_config_state_end": Kind("device [bytes]", "the config is in"),
 }

@@ -47,6 +47,15 @@ def config_span(index: Index, device: str) -> tuple[float, float] | None:
     return None if start is None or end is None else (start, end)
 
 
+def ready_at(index: Index, device: str) -> float | None:
+    """Since when only the design kept the config from being loaded.
+
+    Where the config travels on the main channel the end of the data is learned late; ``idle`` says how late.
+    """
+    event = index.first("config_ready", device)
+    return None if event is None else event.t - float(event.get("idle") or 0.0)
+
+
 def queue_depth(index: Index, device: str) -> list[tuple[float, int]]:
     """(time, bytes) waiting in the device's reassembly, after every change that was kept.
 
@@ -68,7 +77,7 @@ def device_result(index: Index, device: str) -> DeviceResult:
     end = index.last(LOAD_THREAD_END, device)
     arrivals = index.of(INCOMING, device)
     config = config_span(index, device)
-    ready = index.at("config_ready", device)
+    ready = ready_at(index, device)
     begun = index.at(CONFIG_START, device)
     whole = not index.totals(LOAD_END, device)
     return DeviceResult(

@@ -110,7 +110,7 @@ def _loads(index: Index, device: str, track: Track) -> Iterator[Slice]:
 
 def _config(index: Index, device: str, track: Track) -> Iterator[Slice]:
     """Ready but not yet allowed, then the config: where the data's and its own packet's arrows end."""
-    ready, span = index.at("config_ready", device), dev.config_span(index, device)
+    ready, span = dev.ready_at(index, device), dev.config_span(index, device)
     if span is None:
         return
     if ready is not None and ready < span[0]:

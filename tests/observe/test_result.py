@@ -98,6 +98,17 @@ def test_where_details_were_not_kept_a_load_threads_own_account_stands_in(story:
     assert cut.ready_wait == kept.ready_wait
 
 
+def test_a_device_that_learned_late_that_it_is_ready_was_ready_before(story: Story) -> None:
+    """Where the config travels on the main channel, so does the word on where the data ends."""
+
+    def late(event: Event) -> Event:
+        return (
+            replace(event, fields=event.fields | {"idle": 0.007}) if event.event == "config_ready" else event
+        )
+
+    assert story.spoil(late).result().devices[0].ready_wait == pytest.approx(0.020)
+
+
 def test_a_config_loaded_after_the_load_thread_ended_is_part_of_the_total(story: Story) -> None:
     """As under ``non-iterable``, where the incoming thread loads it."""
     first = story.move("vfio_load_bufs_thread_end", -25).result().devices[0]
