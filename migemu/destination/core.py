@@ -211,7 +211,7 @@ class Core:
         self.abort.set(error.at(side="destination", phase=self.incoming.phase))
 
     def cleanup(self, seconds: float) -> bool:
-        """Join the incoming and the load threads, then give everything back; False when a thread did not end in time."""
+        """Join every thread, then give everything back; False when one did not end in time."""
         if not self.running and self.abort.error is None:
             self.abort.set(ConnectionLostError("the migration was given up", side="destination"))
         joined = self._incoming_thread is None or self._incoming_thread.join(seconds)
