@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from migemu.cli.options import SET, read_scenario, scenario_options
-from migemu.errors import CancelledMigrationError
+from migemu.errors import CancelledMigrationError, UsageError
 from migemu.observe.live import json_lines
 from migemu.observe.recorder import prepare, save
 from migemu.observe.summary import print_summary
@@ -106,12 +106,20 @@ def run_(
 @click.option("--to-qemu", metavar="PATH", help="Another QEMU for the destination.")
 @click.option("--no-multifd", is_flag=True, help="Everything over the main channel.")
 @click.option("--limit", default="120 s", show_default=True, help="How long the migration may take.")
+@click.option(
+    "--shim",
+    "further",
+    multiple=True,
+    metavar="SIDE.N.KEY=VALUE",
+    help="Set a key of device N's model.ini (docs/qemu-devices.md): source.0.read_error_at=0; repeatable.",
+)
 @scenario_options
 def migrate_(
     program: str | None,
     to_qemu: str | None,
     no_multifd: bool,  # noqa: FBT001  click's
     limit: str,
+    further: tuple[str, ...],
     config: Path | None,
     overrides: tuple[str, ...],
     out: Path | None,
@@ -121,7 +129,13 @@ def migrate_(
     scenario = read_scenario(config, overrides)
     source = binary.find(program, binary.VFIO_MULTIFD)
     destination = binary.find(to_qemu, binary.VFIO_MULTIFD) if to_qemu else source
-    options = pair.PairOptions(source, destination, multifd=not no_multifd, limit=parse_time(limit))
+    options = pair.PairOptions(
+        source,
+        destination,
+        multifd=not no_multifd,
+        limit=parse_time(limit),
+        further=_by_device(further, len(scenario.device)),
+    )
     with _folder(out) as folder:
         outcome = asyncio.run(_cancellable(pair.migrate(scenario, folder, options)))
         if out is not None:
@@ -129,6 +143,24 @@ def migrate_(
     _show(outcome, as_json=as_json)
     if outcome.result.exit_code:
         raise SystemExit(outcome.result.exit_code)
+
+
+def _by_device(settings: tuple[str, ...], devices: int) -> dict[str, dict[int, list[str]]]:
+    """--shim's settings as lines of model.ini, by side and device number.
+
+    Raises:
+        UsageError: one is not of that form, or names a device there is not.
+    """
+    lines: dict[str, dict[int, list[str]]] = {"source": {}, "destination": {}}
+    for setting in settings:
+        side, _, rest = setting.partition(".")
+        number, _, line = rest.partition(".")
+        if side not in lines or not number.isdigit() or "=" not in line:
+            raise UsageError(f"--shim {setting}: not SIDE.N.KEY=VALUE, for example source.0.read_error_at=0")
+        if int(number) >= devices:
+            raise UsageError(f"--shim {setting}: there are {devices} devices, the first is 0")
+        lines[side].setdefault(int(number), []).append(line)
+    return lines
 
 
 async def _cancellable(migration: Coroutine[Any, Any, Outcome]) -> Outcome:

@@ -23,7 +23,7 @@ from migemu.scenario import dilated
 from migemu.threads.native import NativeThreads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -61,6 +61,8 @@ class PairOptions:
     """Seconds the migration may take; the scenario's own total timeout counts where it is shorter."""
     keep_state: bool = False
     """Keep every device's loaded bytes in the run's folder."""
+    further: Mapping[str, Mapping[int, Sequence[str]]] = field(default_factory=dict)
+    """Lines to add to a side's devices' model.ini, by side and device number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def _prepare(pair: Pair, stack: contextlib.ExitStack) -> None:
         "destination": [pair.plan.destination_device(n, kept[n]) for n in numbers],
     }
     for side, files in devices.items():
-        pair.standins[side] = StandIn(pair.folder / side, files)
+        pair.standins[side] = StandIn(pair.folder / side, files, pair.options.further.get(side))
         pair.rams[side] = stack.enter_context(SharedRam(ram.total_size()))
     if ram.file is not None:
         pair.rams["source"].load(ram.file)

@@ -110,12 +110,16 @@ class StandIn:
     Args:
         folder: made if it is not there; its path must not hold a comma, QEMU's option separator.
         devices: what is in it, in slot order.
+        further: lines to add to a device's model.ini, by its number; for what a scenario has no word for. The
+            shim refuses a device with a line it does not know.
 
     Raises:
         ConfigError: more devices than fit on the bus, or a path QEMU's options cannot say.
     """
 
-    def __init__(self, folder: Path, devices: Sequence[DeviceFile]) -> None:
+    def __init__(
+        self, folder: Path, devices: Sequence[DeviceFile], further: Mapping[int, Sequence[str]] | None = None
+    ) -> None:
         if len(devices) > MAX_DEVICES:
             raise ConfigError(f"{len(devices)} devices do not fit on QEMU's root bus: at most {MAX_DEVICES}")
         self.folder = folder.absolute()
@@ -123,12 +127,12 @@ class StandIn:
         if "," in str(self.folder):
             raise ConfigError(f"the folder's path may hold no comma: {self.folder}")
         for number, device in enumerate(devices):
-            self._write(number, device)
+            self._write(number, device, (further or {}).get(number, ()))
 
-    def _write(self, number: int, device: DeviceFile) -> None:
+    def _write(self, number: int, device: DeviceFile, further: Sequence[str]) -> None:
         folder = self.sysfsdev(number)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.ini").write_text(device.text())
+        (folder / "model.ini").write_text(device.text() + "".join(f"{line}\n" for line in further))
         group = folder / "iommu_group"
         group.unlink(missing_ok=True)
         group.symlink_to(f"../../groups/{number}")  # QEMU reads only the number that the link ends in

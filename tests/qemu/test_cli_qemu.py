@@ -76,6 +76,24 @@ def test_a_design_qemu_does_not_have_exits_with_2(vfio_qemu: Launcher) -> None:
     assert done.stderr.startswith("migemu: QEMU has no hand-off design non-iterable")
 
 
+def test_a_fault_no_scenario_has_a_word_for_is_set_in_the_device_itself(
+    small: str, vfio_qemu: Launcher
+) -> None:
+    fault = ["--shim", "source.3.fail.STOP_COPY=5"]
+    done = migemu("migrate", small, "--qemu", str(vfio_qemu.program), *fault)
+    assert done.returncode == 1
+    assert "injected failure entering STOP_COPY" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "setting", ["source.4.seed=1", "elsewhere.0.seed=1", "source.x.seed=1", "source.0.seed"]
+)
+def test_a_fault_at_no_device_is_a_usage_error(small: str, vfio_qemu: Launcher, setting: str) -> None:
+    done = migemu("migrate", small, "--qemu", str(vfio_qemu.program), "--shim", setting)
+    assert done.returncode == 2
+    assert setting in done.stderr
+
+
 def test_run_is_that_qemu_with_devices_to_bind_to(vfio_qemu: Launcher, tmp_path: Path) -> None:
     quiet = ["-M", "q35,accel=tcg", "-nodefaults", "-display", "none", "-S", "-m", "16", "-monitor", "stdio"]
     device = ["-device", "vfio-pci,sysfsdev={vfio}/device3"]
