@@ -15,12 +15,12 @@ from migemu.wire.mainstream import COMMANDS
 from migemu.wire.multifd import FLAG_NAMES, DevicePacket, RamPacket
 from migemu.wire.records import Command, RamBlock, Section, VfioWord
 from migemu.wire.returnpath import Message
-from migemu.wire.text import decode_object
 from migemu.wire.vfio import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from migemu.wire.hello import Hello
     from migemu.wire.multifd import Packet
     from migemu.wire.records import Record
 
@@ -30,7 +30,7 @@ SHORT: Final = 64
 """Bytes up to which a payload is shown whole."""
 
 
-def describe(item: Record | Packet | Message) -> dict[str, Any]:
+def describe(item: Record | Packet | Hello | Message) -> dict[str, Any]:
     """What the item says, under ``record`` its type."""
     return {"record": type(item).__name__, **dict(_named(item)), **_extra(item)}
 
@@ -79,12 +79,3 @@ def _extra(item: Any) -> dict[str, Any]:
     if isinstance(item, Message):
         return {"name": item.name}
     return {}
-
-
-def describe_description(json: bytes) -> dict[str, Any]:
-    """The JSON description itself, parsed.
-
-    Raises:
-        WireError: it is not JSON.
-    """
-    return decode_object(json, "the description")

@@ -21,8 +21,6 @@ class WireLimits:
     max_payload: int = 1024 * MIB
     """Of one device-state packet, one compressed RAM packet or one VFIO data block on the main channel.
     Memory behind it is touched only as bytes arrive."""
-    max_idstr: int = 255
-    """Of a section or device id. 255 is what its length byte, or the 256-byte field with its NUL, can say."""
     max_section_string: int = 1024
     """Of the machine type's name in CONFIGURATION."""
     max_capabilities: int = 256

@@ -165,7 +165,7 @@ class RamSection:
 
 
 def _unknown(word: int, flags: int) -> WireError:
-    for flag, name in RAM_UNSUPPORTED.items():
-        if flags & flag:
-            return WireError(f"ram word {word:#x} is {name}, which is not supported: switch it off")
+    name = RAM_UNSUPPORTED.get(flags & ~RAM_CONTINUE)
+    if name is not None:
+        return WireError(f"ram word {word:#x} is {name}, which is not supported: switch it off")
     return WireError(f"unknown ram word {word:#x}")
