@@ -82,3 +82,11 @@ def test_the_network_leads_nowhere_and_the_results_are_kept() -> None:
 
 def test_the_oldest_compose_in_use_can_read_the_file() -> None:
     assert "name" not in COMPOSE  # docker-compose 1.29 refuses it at the top
+
+
+def test_the_readme_names_every_setting_there_is_and_no_other() -> None:
+    used = set(re.findall(r"\$\{(\w+):-", FILE.read_text()))
+    readme = (FILE.parent / "README.md").read_text()
+    rows = [line.split("|")[1] for line in readme.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
+    assert named == used

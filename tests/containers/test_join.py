@@ -28,7 +28,8 @@ def migrate(folder: Path, *settings: str) -> tuple[Path, Path]:
         [*words, "--out", str(destination), *SMALL, *settings], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        listening = json.loads(process.stdout.readline())
+        told = map(json.loads, process.stdout)
+        listening = next(event for event in told if event["event"] == "listening")
         address = f"{listening['host']}:{listening['port']}"
         assert "waits for its source" in migemu("probe", address).stdout
         migemu("source", "--connect", address, "--json", "--out", str(source), *SMALL, *settings)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -133,3 +135,49 @@ def test_waiting_ends() -> None:
 def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+def migemu(*words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "migemu", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def said(*words: str) -> tuple[int, str]:
+    """Exit code of a verb, and all that it said."""
+    with migemu(*words) as process:
+        return process.wait(30), "".join(process.communicate())
+
+
+def test_the_verb_says_no_in_one_line_and_by_its_exit_code() -> None:
+    code, text = said("probe", f"127.0.0.1:{unused_port()}")
+    assert (code, len(text.splitlines())) == (1, 1)
+    assert "no destination at" in text
+
+
+def test_a_migration_is_not_disturbed_by_being_asked_all_the_time() -> None:
+    settings = ("devices=1", "device.*.state_size=4 MiB", "device.*.write_rate=8 MiB/s", "ram.size=64 MiB")
+    small = (*(word for setting in settings for word in ("--set", setting)), "--json")
+    answers = set()
+    with migemu("destination", "--listen", "127.0.0.1:0", *small) as destination:
+        assert destination.stdout is not None
+        told = map(json.loads, destination.stdout)
+        listening = next(event for event in told if event["event"] == "listening")
+        host, port = listening["host"], listening["port"]
+        with migemu("source", "--connect", f"{host}:{port}", *small) as source:
+            while source.poll() is None:
+                answers.add(state_of(host, port))
+            events = destination.communicate(timeout=30)[0]
+            source.communicate(timeout=30)
+        assert (source.returncode, destination.returncode) == (0, 0)
+    assert {"waiting", "migrating"} <= answers
+    assert (
+        "connection_refused" not in events.partition("dst-precopy-bh-vm-started")[0]
+    )  # later nobody is let in
+
+
+def state_of(host: str, port: int) -> str | None:
+    """What the destination says it is doing; None once it has gone."""
+    try:
+        return ask(NativeThreads(), host, port, 5).state
+    except PeerError:
+        return None
