@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from migemu.destination.core import Plan
-from migemu.handoff import handoff
+from migemu.handoff.choice import choose, say
 from migemu.handoff.models import device_models, platform_of
 from migemu.ram import GuestRam
 from migemu.vfio.content import digest_maker
@@ -32,8 +32,12 @@ def make_plan(scenario: Scenario, threads: Threads, resume: Callable[[int], None
         scenario: already dilated.
         threads: the concurrency seam.
         resume: lets a channel that the queue cap paused ask again.
+
+    Raises:
+        ConfigError: the machine type or the platform does not allow the hand-off.
     """
-    design = handoff(scenario.handoff)
+    design = choose(scenario)
+    say(threads, scenario, design)
     platform = platform_of(scenario, design.design)
     pausing = scenario.limits.on_cap == "pause"
 

@@ -16,12 +16,19 @@ if TYPE_CHECKING:
     from migemu.wire.multifd import DevicePacket, RamPacket
     from migemu.wire.reader import PacketReader
 
+RECEIVE_THREAD = "receive thread"
+"""The hold of a channel whose own thread works on what came (designs in which receivers load devices)."""
+
 
 class Receiver(Protocol):
     """Where a channel's packets go (the destination's core)."""
 
-    def packet(self, channel: int, packet: DevicePacket | RamPacket) -> None:
-        """A whole packet; never blocks."""
+    def packet(self, channel: int, packet: DevicePacket | RamPacket) -> bool:
+        """A whole packet; never blocks. False: a thread of the channel's works on it, read no further."""
+        ...
+
+    def busy(self, channel: int) -> bool:
+        """Whether that thread still does."""
         ...
 
     def at_sync(self, channel: int) -> None:
@@ -70,7 +77,8 @@ class ChannelProtocol(asyncio.BufferedProtocol):
 
     def _deliver(self, packets: list[RamPacket | DevicePacket]) -> None:
         for packet in packets:
-            self._receiver.packet(self.channel, packet)
+            if not self._receiver.packet(self.channel, packet):
+                self._hold(RECEIVE_THREAD)
         if self._reader.parked:
             self._hold("sync")
             self._receiver.at_sync(self.channel)
@@ -87,6 +95,8 @@ class ChannelProtocol(asyncio.BufferedProtocol):
         self._loop.call_soon_threadsafe(self._released, reason)
 
     def _released(self, reason: str) -> None:
+        if reason == RECEIVE_THREAD and self._receiver.busy(self.channel):
+            return  # it was given more meanwhile, and will say so again
         self._holds.discard(reason)
         if self._holds or self._closed:
             return

@@ -107,6 +107,7 @@ class Core:
             self.pool,
             plan.platform,
             plan.interrupt_controller_load_time,
+            plan.channels,
         )
         on_multifd = plan.handoff.design.config == "multifd"
         for device in plan.devices(self.bql):
@@ -146,17 +147,31 @@ class Core:
                 MigemuError(f"{type(error).__name__}: {error}", side="destination", phase=self.incoming.phase)
             )
         finally:
+            self._tell_bql()
             done()
+
+    def _tell_bql(self) -> None:
+        """Who held the big lock for how long in all, and waited for it: short holds are told only here."""
+        held, waited = dict(self.bql.held_seconds), dict(self.bql.waited_seconds)
+        for holder, seconds in held.items():
+            self.threads.point("bql_total", holder=holder, seconds=seconds, waited=waited.get(holder, 0.0))
 
     # What the channels bring; called by whoever owns the sockets, no lock held.
 
-    def packet(self, channel: int, packet: DevicePacket | RamPacket) -> None:
-        """A whole packet.
+    def packet(self, channel: int, packet: DevicePacket | RamPacket) -> bool:
+        """A whole packet; False when the channel must not be read on until :attr:`Machine.on_idle` is called.
 
         Raises:
             MigemuError: it cannot be used; the migration is over.
         """
         self.patience.touch()
+        return self.handoff.receive(channel, lambda: self._packet(channel, packet))
+
+    def busy(self, channel: int) -> bool:
+        """Whether the channel's last packet is still being worked on, so that it must not be read on."""
+        return self.handoff.busy(channel)
+
+    def _packet(self, channel: int, packet: DevicePacket | RamPacket) -> None:
         if isinstance(packet, DevicePacket):
             self._device_packet(channel, packet)
         else:
@@ -192,18 +207,32 @@ class Core:
 
     def at_sync(self, channel: int) -> None:
         """The channel met SYNC; it is released at the main channel's barrier word."""
-        self.barrier.arrive(channel, lambda: self._release(channel))
+        self.handoff.receive(channel, lambda: self._arrive(channel))
+
+    def _arrive(self, channel: int) -> None:
+        self.handoff.parked(channel)
+        self.barrier.arrive(channel, lambda: self._go_on(channel))
+
+    def _go_on(self, channel: int) -> None:
+        self.handoff.unparked(channel)
+        self._release(channel)
 
     def channel_ended(self, channel: int, error: MigemuError | None) -> None:
         """The channel is closed, between packets or by `error`."""
         self.threads.point("multifd_recv_channel_ended", channel=channel)
+        if error is None:
+            self.handoff.receive(channel, lambda: self._ended(channel))
+            return
+        self._ended(channel)
+        if self.incoming.phase != "commit":  # then everything is loaded: a channel has nothing to bring
+            self.failed(error)
+
+    def _ended(self, channel: int) -> None:
+        """Nobody may wait for `channel` any more."""
         self._open.discard(channel)
         self.barrier.channel_ended(channel)
-        if self.incoming.phase == "commit":
-            return  # everything is loaded: a channel has nothing to bring any more
-        if error is not None:
-            self.failed(error)
-        elif not self._open:
+        self.handoff.channel_ended(channel)
+        if not self._open and self.incoming.phase != "commit":
             self.handoff.channels_ended()
 
     def failed(self, error: MigemuError) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from migemu.destination.barrier import SyncBarrier
-    from migemu.handoff.base import Handoff, Machine
+    from migemu.handoff.base import Handoff, Machine, Slot
     from migemu.ram import GuestRam, RamLoad
     from migemu.threads.sync import Queue
 
@@ -72,6 +72,7 @@ class Incoming:
         self._parts = extension.PartsReader()
         self._acts = self._table()
         self._unacked = {slot.name for slot in machine.slots.values() if slot.device.model.precopy}
+        self._section_ids: dict[str, int] = {}
         self._ended = False
         self.return_path = False
         self.extended = False
@@ -83,11 +84,11 @@ class Incoming:
         return {
             records.FileHeader: lambda _: None,
             records.Configuration: self._configuration,
-            records.SectionStart: self._section,
-            records.SectionPart: self._section,
-            records.SectionEnd: self._section,
-            records.SectionFull: self._section,
-            records.Footer: lambda _: None,
+            records.SectionStart: self._section_start,
+            records.SectionPart: lambda _: self._handoff.section_begins(whole=False),
+            records.SectionEnd: self._section_end,
+            records.SectionFull: self._section_full,
+            records.Footer: lambda _: self._handoff.section_ends(),
             records.Command: self._command,
             records.RamBlocks: self._ram_blocks,
             records.RamPage: self._ram_page,
@@ -106,20 +107,21 @@ class Incoming:
         }
 
     def load_stream(self) -> None:
-        """Act on records until the main stream has ended and every device is loaded. BQL held throughout.
+        """Act on records until the main stream has ended and every device is loaded. BQL held by the caller.
 
         Raises:
             MigemuError: what ended the migration.
         """
         self._handoff.load_setup()
-        while not self._ended:
-            self.act(self.next_record())
+        with self._handoff.stream():
+            while not self._ended:
+                self.act(self.next_record())
 
     def next_record(self) -> Any:
-        """The next record; the BQL is dropped only if there is none yet."""
+        """The next record; the BQL is dropped, as the design says, only if there is none yet."""
         record = self._queue.poll()
         if record is None:
-            with self._machine.bql.released():
+            with self._handoff.idle():
                 record = self._queue.get(self._machine.patience)
         return record
 
@@ -138,10 +140,27 @@ class Incoming:
                 f"the stream is of machine type {record.machine}, this side is {ours}", channel="main"
             )
 
-    def _section(self, record: Any) -> None:
-        name = getattr(record, "idstr", "")
-        if name.endswith("/vfio"):
-            self._machine.slot(name)
+    # sections
+
+    def _section_start(self, record: records.SectionStart) -> None:
+        self._handoff.section_begins(whole=True)
+        if (slot := self._device(record.idstr)) is not None:
+            self._section_ids[slot.name] = record.section_id
+
+    def _section_end(self, record: records.SectionEnd) -> None:
+        self._handoff.section_begins(whole=False)
+        for name, section_id in self._section_ids.items():
+            if section_id == record.section_id:
+                self._handoff.device_end(self._machine.slot(name))
+
+    def _section_full(self, record: records.SectionFull) -> None:
+        self._handoff.section_begins(whole=True)
+        if (slot := self._device(record.idstr)) is not None:
+            self._handoff.device_full(slot)
+
+    def _device(self, name: str) -> Slot | None:
+        """The VFIO device whose section this is; None for another's section."""
+        return self._machine.slot(name) if name.endswith("/vfio") else None
 
     # commands
 
@@ -215,10 +234,14 @@ class Incoming:
     def _ram_flush(self, _record: records.RamFlush) -> None:
         if not self._flush_word:
             raise WireError("MULTIFD_FLUSH from a machine type whose barrier is EOS", channel="main")
-        self._barrier.wait()
+        self._wait_at_barrier()
 
     def _ram_eos(self, _record: records.RamEos) -> None:
         if not self._flush_word:
+            self._wait_at_barrier()
+
+    def _wait_at_barrier(self) -> None:
+        with self._handoff.at_barrier():
             self._barrier.wait()
 
     # devices
@@ -230,6 +253,8 @@ class Incoming:
             self._initial_data_in(slot.name)
         elif record.word == words.CONFIG_LOAD_READY:
             self._handoff.config_load_ready(slot)
+        elif record.word == words.END_OF_STATE:
+            self._handoff.end_of_state(slot)
 
     def _initial_data_in(self, name: str) -> None:
         """INIT_DATA_SENT of one device; the last one acknowledges the switchover (S1)."""

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from migemu.destination.build import make_plan, wire_limits
-from migemu.destination.channel import ChannelProtocol
+from migemu.destination.channel import RECEIVE_THREAD, ChannelProtocol
 from migemu.destination.core import Core
 from migemu.destination.mainchannel import End, MainProtocol
 from migemu.destination.progress import progress_of
@@ -62,6 +62,7 @@ class Session:
         self._last_sign = 0.0
         plan = make_plan(scenario, threads, lambda channel: self._release(channel, "queue cap"))
         self.core = Core(plan, self._reply, lambda channel: self._release(channel, "sync"))
+        self.core.machine.on_idle = lambda channel: self._release(channel, RECEIVE_THREAD)
         self.core.abort.on_abort(lambda _: self._loop.call_soon_threadsafe(self._done.set))
         self._reception = Reception(
             threads,

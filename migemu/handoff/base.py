@@ -1,69 +1,33 @@
-"""The interface behind which every design stands, and the machine it is given.
+"""The interface behind which every design stands.
 
 The incoming thread calls the methods in the order of the stream, with the BQL held as QEMU's main thread
 holds it; :meth:`Handoff.device_packet` is called by whoever received the packet, without it. A design
 overrides what it decides otherwise; nothing here waits without the machine's patience.
+
+Two rules of locking hold for every design. A device's load_bufs_mutex and the BQL are never held together:
+who needs both takes the packet out under the mutex first (:meth:`Handoff.take_config`) and then the BQL, so
+no order between them can be got wrong (B4). And who holds the BQL drops it before he wants a mutex.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, ClassVar
 
 from migemu.errors import WireError
+from migemu.handoff.design import Carrier, Loader
+from migemu.handoff.machine import Config, Machine, Slot
 from migemu.wire.vfio import FLAG_CONFIG, unwrap_config
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
     from migemu.errors import MigemuError
     from migemu.handoff.design import Design
-    from migemu.threads.api import Threads
-    from migemu.threads.sync import Abort, Bql, Patience, Pool
-    from migemu.vfio.load import LoadDevice
-    from migemu.vfio.model import Platform
-    from migemu.vfio.reassembly import StateBuffers
     from migemu.wire.multifd import DevicePacket
 
-
-@dataclass
-class Slot:
-    """One device of the destination and what has come for it."""
-
-    device: LoadDevice
-    buffers: StateBuffers
-
-    @property
-    def name(self) -> str:
-        """The device's section id."""
-        return self.device.model.name
-
-
-@dataclass
-class Machine:
-    """What a design works on: the destination's devices, its threads and its locks."""
-
-    threads: Threads
-    abort: Abort
-    patience: Patience
-    bql: Bql
-    pool: Pool
-    platform: Platform
-    interrupt_controller_load_time: float = 0.0
-    """Seconds."""
-    slots: dict[str, Slot] = field(default_factory=dict)
-
-    def slot(self, name: str) -> Slot:
-        """The device a packet or section names.
-
-        Raises:
-            WireError: this machine has no such device.
-        """
-        try:
-            return self.slots[name]
-        except KeyError:
-            known = ", ".join(self.slots) or "none"
-            raise WireError(
-                f"unknown device; this machine has: {known}", device=name, phase="device state"
-            ) from None
+__all__ = ["Config", "Handoff", "Machine", "Slot"]
 
 
 class Handoff:
@@ -83,7 +47,7 @@ class Handoff:
             slot.device.load_setup()
 
     def switchover_start(self) -> None:
-        """MIG_CMD_SWITCHOVER_START: all iterable data of the running phase is in.
+        """MIG_CMD_SWITCHOVER_START: all iterable data of the running phase is in, loading may begin.
 
         Raises:
             WireError: it came before (a real QEMU 10.0 to 11.1 aborts here).
@@ -91,6 +55,17 @@ class Handoff:
         if self.started:
             raise WireError("SWITCHOVER_START came twice", channel="main", phase="switchover")
         self.started = True
+        if self.design.data_loader is Loader.LOAD_THREAD:
+            self.spawn_loaders()
+
+    def device_end(self, slot: Slot) -> None:
+        """SECTION_END of a device: what it holds was read from the stopped device."""
+
+    def end_of_state(self, slot: Slot) -> None:
+        """END_OF_STATE in any section of a device."""
+
+    def device_full(self, slot: Slot) -> None:
+        """SECTION_FULL of a device begins: its place among the non-iterables."""
 
     def main_data(self, slot: Slot, view: memoryview) -> None:
         """A DATA block on the main channel: pre-copy data, unless the design sends all data here."""
@@ -101,7 +76,10 @@ class Handoff:
 
     def main_data_count(self, slot: Slot, count: int) -> None:
         """How many data buffers of this device travel over multifd (an extension)."""
-        raise WireError(f"unexpected data count {count}", device=slot.name, channel="main")
+        if self.design.config is not Carrier.MAIN or self.design.data is not Carrier.MULTIFD:
+            raise WireError(f"unexpected data count {count}", device=slot.name, channel="main")
+        with self.machine.without_bql():
+            slot.buffers.set_data_count(count)
 
     def main_config(self, slot: Slot, config: bytes) -> None:
         """A config state in the device's own non-iterable section."""
@@ -122,12 +100,55 @@ class Handoff:
         Raises:
             WireError: SWITCHOVER_START never came (a real QEMU completes with empty devices here).
         """
-        if not self.started and self.design.switchover_start:
-            raise WireError("the stream ended without SWITCHOVER_START", channel="main", phase="eof")
-        with self.machine.bql.released():
+        self.check_started()
+        with self.machine.without_bql():
             self.machine.pool.wait(self.machine.patience)
 
+    def check_started(self) -> None:
+        """Refuse a stream that ended before loading began, as :meth:`stream_end` says."""
+        if not self.started and self.design.switchover_start:
+            raise WireError("the stream ended without SWITCHOVER_START", channel="main", phase="eof")
+
+    # Where the incoming thread holds the BQL; QEMU's main thread does throughout, but for idle moments.
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Around all records of the stream."""
+        yield
+
+    def idle(self) -> AbstractContextManager[None]:
+        """Around the wait for the next record: QEMU's coroutine yields to the main loop."""
+        return self.machine.without_bql()
+
+    def at_barrier(self) -> AbstractContextManager[None]:
+        """Around the wait for all SYNCs: QEMU keeps the BQL here."""
+        return nullcontext()
+
+    def section_begins(self, *, whole: bool) -> None:
+        """A section's header was met; `whole` for START and FULL, not for PART and END."""
+
+    def section_ends(self) -> None:
+        """A section's footer was met."""
+
     # What arrives on the multifd channels; called by the receiver, BQL not held.
+
+    def receive(self, channel: int, act: Callable[[], None]) -> bool:  # noqa: ARG002  the interface
+        """Something came on `channel`: act on it; False when the channel must be read no further for now."""
+        act()
+        return True
+
+    def busy(self, channel: int) -> bool:  # noqa: ARG002  the interface
+        """Whether what came on `channel` is still being worked on, so that it must not be read."""
+        return False
+
+    def parked(self, channel: int) -> None:
+        """`channel` is at its SYNC and brings nothing until the barrier is passed."""
+
+    def unparked(self, channel: int) -> None:
+        """`channel` reads on behind its SYNC."""
+
+    def channel_ended(self, channel: int) -> None:
+        """`channel` is closed: it brings nothing more."""
 
     def device_packet(self, packet: DevicePacket) -> None:
         """A device-state packet is complete: queue it by its idx."""
@@ -138,23 +159,57 @@ class Handoff:
     # What most designs do in a thread per device; BQL not held.
 
     def load_data(self, slot: Slot) -> None:
-        """Write the device's data buffers in idx order until the last is in."""
-        patience = self.machine.patience
+        """Write the device's data buffers in idx order until the last is in, then say so."""
+        patience, now = self.machine.patience, self.machine.threads.now
+        last = now()
 
         def write(idx: int, span: memoryview) -> None:
+            nonlocal last
             slot.device.write(idx, span)
             patience.touch()
+            last = now()
 
         slot.buffers.load_data(write, patience.deadline())
+        self.say_ready(slot, last)
 
-    def load_config_packet(self, slot: Slot) -> None:
-        """Load the config that came as the device's last packet; the caller holds what the design holds."""
+    def say_ready(self, slot: Slot, since: float | None = None) -> None:
+        """All data is in: from here on only the design keeps the config from being loaded.
+
+        Where the config travels on the main channel the data's end is learned late, with the device's own
+        section; the device has been ready `since` its last buffer then.
+        """
+        threads = self.machine.threads
+        late = self.design.config is Carrier.MAIN and since is not None
+        idle = threads.now() - since if late and since is not None else 0.0
+        threads.point("config_ready", device=slot.name, idle=idle)
+
+    def take_config(self, slot: Slot) -> Config:
+        """Take the config out of the device's last packet, all data being in."""
         item = slot.buffers.take_config()
         try:
-            slot.device.load_config(unwrap_config(item.payload.view), item.idx)
+            return Config(unwrap_config(item.payload.view), item.idx)
         finally:
             slot.buffers.done(item)
+
+    def load_config(self, slot: Slot, config: Config) -> None:
+        """Load a config; the caller holds the BQL where the design needs it."""
+        slot.device.load_config(config.data, config.idx)
         self.machine.patience.touch()
+
+    def load_main_config(self, slot: Slot, config: bytes) -> None:
+        """Load a config that came on the main channel; the device checks how much data should be in."""
+        count = slot.buffers.data_count
+        self.load_config(slot, Config(config, slot.device.next_idx if count is None else count))
+
+    def load_config_packet(self, slot: Slot) -> None:
+        """What a device's own thread does for its config: take it out, take the BQL, load it."""
+        config = self.take_config(slot)
+        with self.config_lock():
+            self.load_config(slot, config)
+
+    def config_lock(self) -> AbstractContextManager[object]:
+        """What must be held to load a config."""
+        return self.machine.bql if self.design.bql_for_config else nullcontext()
 
     def spawn_loaders(self) -> None:
         """Start a load thread for every device (QEMU: qemu_loadvm_start_load_thread)."""
@@ -162,19 +217,18 @@ class Handoff:
             self.machine.pool.submit(f"load {slot.name}", lambda slot=slot: self._load_thread(slot))  # type: ignore[misc]  # mypy cannot infer lambdas with defaults
 
     def _load_thread(self, slot: Slot) -> None:
-        point = self.machine.threads.point
-        point("vfio_load_bufs_thread_start", device=slot.name)
+        self.machine.threads.point("vfio_load_bufs_thread_start", device=slot.name)
         self.load(slot)
+        self.machine.threads.point("vfio_load_bufs_thread_end", device=slot.name, **self._account(slot))
+
+    def _account(self, slot: Slot) -> dict[str, float]:
+        """What a load thread says of itself at its end: seconds and bytes."""
         stats = slot.buffers.stats
-        point(
-            "vfio_load_bufs_thread_end",
-            device=slot.name,
-            bytes=slot.device.data_bytes,
-            wait=stats.wait_time,
-            load=slot.device.load_time,
-            config_load=slot.device.config_time,
-            queued_peak=stats.peak_bytes,
-        )
+        told: dict[str, float] = {"bytes": slot.device.data_bytes, "wait": stats.wait_time}
+        told["load"] = slot.device.load_time
+        if self.design.config_loader is Loader.LOAD_THREAD:
+            told["config_load"] = slot.device.config_time
+        return told | {"queued_peak": stats.peak_bytes}
 
     def load(self, slot: Slot) -> None:
         """The body of a device's load thread, where the design has one."""

@@ -36,18 +36,24 @@ class Design:
     config: Carrier = Carrier.MULTIFD
     """What carries a device's config state; on multifd it is the packet with the highest idx."""
     switchover_start: bool = True
-    """Whether MIG_CMD_SWITCHOVER_START is sent before the first stop-copy byte."""
+    """Whether loading begins at MIG_CMD_SWITCHOVER_START, so that a stream without it is an error. The
+    source sends it to every design whose machine type has it, as QEMU does."""
     send_non_iterable: bool = False
     """Whether MIG_CMD_SEND_NON_ITERABLE (an extension) is sent before the non-iterable sections."""
     config_load_ready: bool = False
     """Whether a device's own non-iterable section carries CONFIG_LOAD_READY."""
+    save_semaphore: bool = False
+    """Whether the source waits at each device's non-iterable section for that device's save thread alone,
+    instead of joining all save threads before the first such section."""
     data_loader: Loader = Loader.LOAD_THREAD
     config_loader: Loader = Loader.LOAD_THREAD
     bql_for_config: bool = True
     """False only where the design says that the address space is re-entrant."""
     config_after_iterables: bool = False
     """Whether config waits until the interrupt controller must be in: safe on platforms that need it."""
-    since: str = "9.1"
+    since: str = "10.0"
     """The oldest machine type whose flags allow it."""
+    older: str | None = None
+    """The design that takes its place on an older machine type, as in QEMU; None: it is refused there."""
     proposed_in: str = ""
     """Message-ID or commit that proposed it."""

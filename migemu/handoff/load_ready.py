@@ -12,7 +12,8 @@ the load thread, which holds the mutex and wants the BQL (B4).
 
 For it: correct on platforms whose interrupt controller must be in first (B2).
 Against it: config can no longer start early, so a device that was ready waits for the slowest section in
-front of its mark; Cédric Le Goater called it a workaround.
+front of its mark; Cédric Le Goater called it a workaround. On a machine type before 10.1 the property is off
+and QEMU does what `load-thread` does.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class LoadReady(Handoff):
         config_load_ready=True,
         config_after_iterables=True,
         since="10.1",
+        older="load-thread",
         proposed_in="cover.1750787338.git.maciej.szmigiero@oracle.com; merged July 2025",
     )
 
@@ -47,14 +49,9 @@ class LoadReady(Handoff):
             slot.name: slot.buffers.condition("load_bufs_iter_done") for slot in machine.slots.values()
         }
 
-    def switchover_start(self) -> None:
-        """All pre-copy data is in: the load threads may start."""
-        super().switchover_start()
-        self.spawn_loaders()
-
     def config_load_ready(self, slot: Slot) -> None:
         """The mark: tell the device's load thread, in the lock order that its thread uses."""
-        with self.machine.bql.released(), slot.buffers.mutex:
+        with self.machine.without_bql(), slot.buffers.mutex:
             if slot.name in self._ready:
                 raise WireError("CONFIG_LOAD_READY came twice", device=slot.name, channel="main")
             self._ready.add(slot.name)
@@ -64,12 +61,10 @@ class LoadReady(Handoff):
         """Data in order, then sleep until the mark, then the config under the BQL."""
         self.load_data(slot)
         self._wait_for_mark(slot)
-        with self.machine.bql:
-            self.load_config_packet(slot)
+        self.load_config_packet(slot)
 
     def _wait_for_mark(self, slot: Slot) -> None:
         machine = self.machine
-        machine.threads.point("config_ready", device=slot.name)
         with slot.buffers.mutex:
             machine.abort.wait_for(
                 self._marks[slot.name],

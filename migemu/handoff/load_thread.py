@@ -13,6 +13,7 @@ a polling protocol; the BQL can be pushed further down later.
 Against it: config loads are still serial, by the BQL; the lock order load_bufs_mutex before BQL must be
 kept everywhere (B4); and config may be loaded before the non-iterable state is in, which the ARM64
 interrupt controller does not survive (B2; Avihai Horon on v3, 9 Dec 2024): see `load-ready`.
+On a machine type before 10.0 the property is off and QEMU does what `main-channel` does.
 """
 
 from __future__ import annotations
@@ -32,17 +33,11 @@ class LoadThread(Handoff):
     design = Design(
         name="load-thread",
         summary="a load thread per device takes the BQL itself for the config (QEMU 10.0)",
-        since="10.0",
+        older="main-channel",
         proposed_in="cover.1731773021.git.maciej.szmigiero@oracle.com; merged 6 Mar 2025",
     )
-
-    def switchover_start(self) -> None:
-        """All pre-copy data is in: the load threads may start."""
-        super().switchover_start()
-        self.spawn_loaders()
 
     def load(self, slot: Slot) -> None:
         """Data in order, then the config under the BQL."""
         self.load_data(slot)
-        with self.machine.bql:
-            self.load_config_packet(slot)
+        self.load_config_packet(slot)

@@ -49,8 +49,8 @@ def device_model(scenario: Scenario, number: int, device: Device) -> DeviceModel
 def platform_of(scenario: Scenario, design: Design) -> Platform:
     """What the platform asks of a config load under `design`.
 
-    A platform that needs its interrupt controller first cannot be given to a design that may load config
-    earlier: that combination is refused by the scenario, or is bug B2 when somebody insists.
+    The combination of a platform that needs its interrupt controller first with a design that may load
+    config earlier is refused in :mod:`migemu.handoff.choice`, or is bug B2 when somebody insists.
     """
     return Platform(
         needs_interrupt_controller=scenario.platform.needs_interrupt_controller,

@@ -37,7 +37,6 @@ class NonIterable(Handoff):
         send_non_iterable=True,
         config_loader=Loader.INCOMING_THREAD,
         config_after_iterables=True,
-        since="10.0",
         proposed_in="Zu2mvrKOvmD1WtvD@x1n, 20 Sep 2024; retracted in ZvYCGFnI_68B_w3h@x1n",
     )
 
@@ -49,39 +48,27 @@ class NonIterable(Handoff):
             slot.name: slot.buffers.condition("data loaded") for slot in machine.slots.values()
         }
 
-    def switchover_start(self) -> None:
-        """All pre-copy data is in: the load threads may start."""
-        super().switchover_start()
-        self.spawn_loaders()
-
     def send_non_iterable(self) -> None:
         """Only non-iterable sections follow: configs may be loaded from here on."""
         self._phase_open = True
-
-    def main_data_count(self, slot: Slot, count: int) -> None:
-        """Where the data of this device ends, which nothing on the main channel can order."""
-        with self.machine.bql.released():
-            slot.buffers.set_data_count(count)
 
     def main_config(self, slot: Slot, config: bytes) -> None:
         """Load the config, once the phase is open and the data is in."""
         if not self._phase_open:
             raise WireError("config state before SEND_NON_ITERABLE", device=slot.name, channel="main")
         self._wait_for_data(slot)
-        slot.device.load_config(config, slot.device.next_idx)
-        self.machine.patience.touch()
+        self.load_main_config(slot, config)
 
     def load(self, slot: Slot) -> None:
         """Data in order; then say so."""
         self.load_data(slot)
-        self.machine.threads.point("config_ready", device=slot.name)
         with slot.buffers.mutex:
             self._data_in.add(slot.name)
             self._loaded[slot.name].notify_all()
 
     def _wait_for_data(self, slot: Slot) -> None:
         machine = self.machine
-        with machine.bql.released(), slot.buffers.mutex:
+        with machine.without_bql(), slot.buffers.mutex:
             machine.abort.wait_for(
                 self._loaded[slot.name],
                 lambda: slot.name in self._data_in,

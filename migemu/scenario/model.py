@@ -71,6 +71,8 @@ class Platform(BaseModel):
     """Whether a device's config may be loaded only after the interrupt controller is in, as on ARM64."""
     interrupt_controller_load_time: Time = 0.005
     """Time the destination needs to load the interrupt controller."""
+    allow_early_config: bool = False
+    """Whether a hand-off that may load config before the interrupt controller runs all the same: bug B2."""
 
 
 class Migration(BaseModel):

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from migemu.errors import CancelledMigrationError, ConnectionLostError, MigemuError, PeerTimeoutError
-from migemu.handoff import handoff
+from migemu.handoff.choice import choose
 from migemu.observe.progress import Progress
 from migemu.observe.usage import usage
 from migemu.source.ask import peer_state
@@ -75,7 +75,7 @@ class Session:
             link.channels = channels
         return Parts(
             scenario=scenario,
-            design=handoff(scenario.handoff).design,
+            design=choose(scenario).design,
             threads=threads,
             abort=self.abort,
             patience=self._patience,
