@@ -114,6 +114,8 @@ class ControlledThreads:
         order of two such uses matters.
         """
         engine = self.engine
+        if engine.asking:
+            return
         engine.pause()
         bit = engine.names.bit(f"touched:{name}")
         if write:

@@ -72,17 +72,19 @@ class Engine(Decider):
     Attributes:
         base: the first step that is new: invariants are checked and steps logged from there on.
         alert: the first step whose end needs a closer look.
+        asking: an invariant looks at the program, or its run is over: looking is no step of it.
         asleep: what `sleep` becomes when the step `base` ends.
         log: of the steps from `base` on, or None.
         recorder: writes a trace, if one is wanted.
     """
 
-    __slots__ = ("alert", "asleep", "base", "building", "checks", "log", "recorder")
+    __slots__ = ("alert", "asking", "asleep", "base", "building", "checks", "log", "recorder")
 
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules)
         self.checks: list[Check] = []
         self.building = False
+        self.asking = False
         self.recorder: StepRecorder | None = None
 
     def run(
@@ -108,6 +110,7 @@ class Engine(Decider):
         self.follow(script, chooser)
         self.base, self.asleep, self.log = base, asleep, log
         self.checks = []
+        self.asking = False
         self.enter()
         try:
             self._build(build)
@@ -119,6 +122,7 @@ class Engine(Decider):
         except BaseException:
             self.abandon()
             raise
+        self.asking = True
 
     def _build(self, build: Callable[[], None]) -> None:
         """Set the program up, as a thread of its own whose steps do not count."""
@@ -233,11 +237,13 @@ class Engine(Decider):
 
     def _ask(self, check: Check) -> None:
         """Put an invariant's question."""
+        self.asking = True
         try:
             wrong = check.question()
             error = InvariantError(wrong, invariant=check.name) if wrong else None
         except InvariantError as raised:
             error = raised
+        self.asking = False
         if error is not None:
             self.checks = []
             self.fail("invariant", self.current, error)

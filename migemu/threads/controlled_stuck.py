@@ -12,7 +12,7 @@ Three things look alike from outside, a program that stands still:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from migemu.threads.controlled_decider import NEVER
 from migemu.threads.controlled_sync import ControlledCondition, ControlledLock
@@ -56,11 +56,13 @@ def diagnose(engine: Engine) -> Stuck:
     if ring:
         told = "; ".join(str(describe(task)) for task in ring)
         return Stuck("deadlock", f"deadlock: {told}", waits)
-    endless = "" if engine.ended == "stuck" else _endless(engine)
-    lost = _find_lost(engine)
-    if lost is not None:
-        return Stuck("lost-wakeup", f"lost wake-up: {lost}", waits)
-    return Stuck("wait-without-end", f"wait without end: {endless or _forlorn(waits)}", waits)
+    told = _endless(engine) if engine.ended != "stuck" else _forlorn(waits)
+    dreamer = _find_dreamer(engine)
+    if dreamer is not None and dreamer.told:
+        return Stuck("lost-wakeup", f"lost wake-up: {dreamer.wait}; woken now it would go on", waits)
+    if dreamer is not None:
+        told += f"; woken now {dreamer.wait.thread} would go on: a notification may be missing"
+    return Stuck("wait-without-end", f"wait without end: {told}", waits)
 
 
 def waits_of(engine: Engine) -> tuple[Wait, ...]:
@@ -119,16 +121,24 @@ def _waits_for(task: Task) -> Task | None:
     return obstacle if isinstance(obstacle, Task) else None
 
 
-def _find_lost(engine: Engine) -> str | None:
-    """The first waiter that would go on if it were woken now, though it has been told before."""
+class Dreamer(NamedTuple):
+    """A waiter that would go on if it were woken."""
+
+    told: bool
+    """Whether its condition has ever been notified."""
+
+    wait: Wait
+
+
+def _find_dreamer(engine: Engine) -> Dreamer | None:
+    """The first of them, those that have been told before the others."""
+    sleepers: list[tuple[Dreamer, Task]] = []
     for task in engine.tasks:
         condition = task.blocked_on
-        if not isinstance(condition, ControlledCondition) or task.ticket or not condition.told:
-            continue
-        told = str(describe(task))
-        if nudge(engine, task):
-            return f"{told}; woken now it would go on"
-    return None
+        if isinstance(condition, ControlledCondition) and not task.ticket:
+            sleepers.append((Dreamer(condition.told > 0, describe(task)), task))
+    sleepers.sort(key=lambda sleeper: not sleeper[0].told)
+    return next((dreamer for dreamer, task in sleepers if nudge(engine, task)), None)
 
 
 def _endless(engine: Engine) -> str:
@@ -140,7 +150,7 @@ def _endless(engine: Engine) -> str:
         task.name for task in engine.tasks if task.ended < 0 and (task.ticket or not _waits(engine, task))
     ]
     waiting = f" while {'; '.join(stands)}" if stands else ""
-    return f"after {bound} {', '.join(moves)} still run{waiting}"
+    return f"after {bound} this still goes on: {', '.join(moves)}{waiting}"
 
 
 def _forlorn(waits: Sequence[Wait]) -> str:

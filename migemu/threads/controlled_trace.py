@@ -66,10 +66,12 @@ class Recorder:
         self._notes: list[str] = []
         self._doing: dict[int, str] = {}
         self._engine = engine
+        self.telling: ControlledCondition | None = None
 
     def note(self, text: str) -> None:
         """Something happened in the running step."""
-        self._notes.append(text)
+        if not self._engine.building:
+            self._notes.append(text)
 
     def close(self, task: Task, number: int) -> None:
         """The running step of `task` has ended; it stands before its next one."""
@@ -100,9 +102,16 @@ class Narrator:
 
     def option(self, kind: str, options: int, label: str, /) -> int:
         """Which way the running step takes."""
-        choice = self._take(kind, tuple(f"{kind} {label} {way}" for way in range(options)), label)
+        who = self._engine.current.name
+        telling = self._recorder.telling
+        if kind == WAKE_UP and telling is not None:
+            menu = [f"{who} wakes {waiter.name} from {label}" for waiter in telling.waiters]
+        else:
+            menu = [f"no {kind}", *(f"{kind} {label}{_way(way, options)}" for way in range(1, options))]
+            menu[1:] = [f"{who} meets {fault}" for fault in menu[1:]]
+        choice = self._take(kind, tuple(menu), label)
         if choice and kind != WAKE_UP:
-            self._recorder.note(f"{kind}: {label or self._engine.current.name}")
+            self._recorder.note(menu[choice].removeprefix(f"{who} "))
         return choice
 
     def _take(self, kind: str, menu: tuple[str, ...], about: str) -> int:
@@ -113,6 +122,11 @@ class Narrator:
             self._engine.diverge(choice, len(menu))
         decisions.append(Decision(index, self._engine.steps, kind, choice, menu, about))
         return choice
+
+
+def _way(way: int, options: int) -> str:
+    """Which of several faults of a kind, where there are several."""
+    return f" ({way} of {options - 1})" if options > 2 else ""
 
 
 class TracedLock(ControlledLock):
@@ -163,6 +177,11 @@ class TracedCondition(ControlledCondition):
         self.recorder.note(f"waits on {self.name}{limit}")
         self.engine.current.doing = f"comes back from waiting on {self.name}"
         return super().wait(timeout)
+
+    def notify(self, n: int = 1) -> None:
+        """Wake up to `n` waiters; which ones is a decision."""
+        self.recorder.telling = self
+        super().notify(n)
 
     def rouse(self, choice: int) -> None:
         """A waiter is notified."""

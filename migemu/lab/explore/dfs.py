@@ -7,16 +7,20 @@ may leave out the one representative that lies inside the bound.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from migemu.lab.explore.plan import Plan, Run
 from migemu.lab.explore.races import History
-from migemu.lab.explore.tree import Node, OptionNode, SourceNode, StopNode
+from migemu.lab.explore.tree import Node, OptionNode, SourceNode, StopNode, load_node
 
 if TYPE_CHECKING:
     from migemu.threads.controlled_decider import Sleepers
     from migemu.threads.controlled_engine import Engine, StepLog
     from migemu.threads.controlled_task import Task
+
+
+CUT_SHORT = ("failure", "steps", "time")
+"""Ends of a run behind which there might have been more."""
 
 
 class Dfs:
@@ -45,18 +49,27 @@ class Dfs:
         self._base = 0
         self._asleep: Sleepers = {}
         self._started = False
+        self._cut_short = False
+        self._resumed = False
+        self._rehearsed = False
         self._engine: Engine
+        self._names: dict[str, list[str]] | None = None
 
     def bind(self, engine: Engine) -> None:
         """All runs will be this engine's."""
         self._engine = engine
+        if self._names is not None:
+            engine.names.restore(self._names)
 
     def plan(self) -> Plan | None:
         """The next schedule; None when all have been tried."""
-        if self._started and not self._backtrack():
+        if not self._rehearsed and self._started and not self._backtrack():
             return None
-        self._started = True
         self._log = []
+        if self._resumed:
+            self._resumed, self._rehearsed = False, True
+            return Plan(self._script, log=self._log, rehearsal=True)
+        self._started, self._rehearsed = True, False
         return Plan(self._script, self, self._base, self._asleep, self._log if self.reduce else None)
 
     def _backtrack(self) -> bool:
@@ -77,7 +90,13 @@ class Dfs:
 
     def learn(self, run: Run) -> None:
         """Find the races of the last run and ask for their other order."""
+        if run.ended in CUT_SHORT:
+            self._cut_short = True
         if not self.reduce:
+            return
+        if self._rehearsed:
+            for entry in self._log[: self._base]:
+                self._history.add(entry)
             return
         self._history.shrink(self._base)
         for step, entry in enumerate(self._log, self._base):
@@ -101,6 +120,8 @@ class Dfs:
 
     def verdict(self) -> str | None:
         """The bound that kept this search from being complete."""
+        if self._cut_short:
+            return "all schedules but those that go on where a failing one was cut short"
         if self._cut:
             return f"all schedules that differ in their first {self.depth} decisions"
         if self.preemptions is not None:
@@ -110,6 +131,29 @@ class Dfs:
     def label(self) -> str:
         """How the last schedule was made."""
         return "dfs"
+
+    def dump(self) -> dict[str, Any]:
+        """Where the search stands, as JSON can hold it."""
+        return {
+            "options": {"reduce": self.reduce, "preemptions": self.preemptions, "depth": self.depth},
+            "names": self._engine.names.dump(),
+            "nodes": [node.dump() for node in self._nodes],
+            "started": self._started,
+            "cut": self._cut,
+            "cut_short": self._cut_short,
+        }
+
+    @classmethod
+    def load(cls, saved: dict[str, Any]) -> Self:
+        """A search that goes on where `dump` was called."""
+        search = cls(**saved["options"])
+        search._nodes = [load_node(node) for node in saved["nodes"]]
+        search._script = [node.choice for node in search._nodes]
+        search._sources = {node.step: node for node in search._nodes if isinstance(node, SourceNode)}
+        search._names = saved["names"]
+        search._started = search._resumed = saved["started"]
+        search._cut, search._cut_short = saved["cut"], saved["cut_short"]
+        return search
 
     # As the chooser of its runs, beyond the script: everything here is new.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 from migemu.lab.explore.narrate import require_repeatable, trimmed
@@ -41,6 +42,7 @@ class Exploration:
         strategy: which schedules.
         budget: how long.
         rules: what is decided.
+        so_far: of the search that this one goes on with.
         progress: called now and then with the outcome so far.
         clock: real time in seconds, for the budget.
     """
@@ -51,6 +53,7 @@ class Exploration:
         strategy: Strategy,
         budget: Budget,
         rules: Rules,
+        so_far: Outcome | None = None,
         progress: Callable[[Outcome], None] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -60,8 +63,7 @@ class Exploration:
         self._keep_going = rules.keep_going
         self._progress = progress
         self._clock = clock or NativeThreads().now
-        self._tries = 0
-        self.outcome = Outcome(strategy.name)
+        self.outcome = so_far or Outcome(strategy.name)
         strategy.bind(self._runner.engine)
 
     def run(self) -> Outcome:
@@ -70,11 +72,14 @@ class Exploration:
         Raises:
             ScheduleError: the system is not repeatable.
         """
-        started = self._clock()
-        with _rare_garbage_collection():
+        started = self._clock() - self.outcome.seconds
+        self.outcome.verdict = ""
+        with rare_garbage_collection() as collect:
             while not self.outcome.verdict:
                 self.outcome.seconds = self._clock() - started
                 self.outcome.verdict = self._spent() or self._try_next()
+                if collect() and self._progress is not None:
+                    self._progress(self.outcome)
         self.outcome.seconds = self._clock() - started
         return self.outcome
 
@@ -93,8 +98,10 @@ class Exploration:
         if plan is None:
             return self._nothing_left()
         run = self._runner.run(plan)
-        self._count(run)
         self._strategy.learn(run)
+        if plan.rehearsal:
+            return ""
+        self._count(run)
         if run.ended != "pruned" and self.outcome.schedules <= self._budget.confirmed:
             require_repeatable(self._runner, self._strategy.decisions())
         if run.failure is None or self.outcome.failure is not None:
@@ -113,7 +120,6 @@ class Exploration:
 
     def _count(self, run: Run) -> None:
         outcome = self.outcome
-        self._tries += 1
         outcome.steps += run.steps
         if run.ended == "pruned":
             outcome.pruned += 1
@@ -121,19 +127,27 @@ class Exploration:
             outcome.schedules += 1
             if run.final is not None:
                 outcome.finals.add((run.failure.signature if run.failure else None, run.final))
-        if not self._tries % GARBAGE_EVERY:
-            gc.collect()
-            if self._progress is not None:
-                self._progress(outcome)
 
 
 @contextmanager
-def _rare_garbage_collection() -> Iterator[None]:
-    """Collect by count of schedules instead of by allocations: it costs a tenth of the speed otherwise."""
+def rare_garbage_collection() -> Iterator[Callable[[], bool]]:
+    """Collect by the count of schedules instead of by allocations: it costs a tenth of the speed otherwise.
+
+    Yields:
+        To be called after each schedule; True when that was a moment to collect.
+    """
     enabled = gc.isenabled()
+    counter = count(1)
+
+    def collect() -> bool:
+        due = not next(counter) % GARBAGE_EVERY
+        if due:
+            gc.collect()
+        return due
+
     gc.disable()
     try:
-        yield
+        yield collect
     finally:
         if enabled:
             gc.enable()
@@ -144,6 +158,7 @@ def explore(
     strategy: Strategy,
     budget: Budget | None = None,
     rules: Rules | None = None,
+    so_far: Outcome | None = None,
     progress: Callable[[Outcome], None] | None = None,
 ) -> Outcome:
     """Try schedules of a system until one fails, a bound is met, or none is left.
@@ -153,9 +168,10 @@ def explore(
         strategy: which schedules, in which order.
         budget: how long; without one, to the end of the strategy.
         rules: where threads may switch and which faults are decided.
+        so_far: what a search that is taken up again had found (see :mod:`migemu.lab.explore.frontier`).
         progress: called now and then with the outcome so far.
 
     Raises:
         ScheduleError: the system is not repeatable: something besides the decisions influences it.
     """
-    return Exploration(make_system, strategy, budget or Budget(), rules or Rules(), progress).run()
+    return Exploration(make_system, strategy, budget or Budget(), rules or Rules(), so_far, progress).run()

@@ -52,6 +52,9 @@ class Plan:
     log: StepLog | None = None
     """Where the steps from `base` on are logged, if they are."""
 
+    rehearsal: bool = False
+    """The run only rebuilds what a resumed search knew; it is not a schedule of its own."""
+
 
 @dataclass(slots=True)
 class Run:

@@ -121,7 +121,7 @@ def _deviation(decision: Decision, steps: Sequence[Step]) -> Deviation:
     """What happens at `decision`, and what the native order would have done."""
     skipped = decision.menu[0]
     if decision.kind != "thread":
-        return Deviation(decision.step, decision.menu[decision.choice], f"{decision.kind} 0")
+        return Deviation(decision.step, decision.menu[decision.choice], skipped)
     happens = _stretch(steps[decision.step :]) or decision.menu[decision.choice]
     return Deviation(decision.step, happens, skipped)
 

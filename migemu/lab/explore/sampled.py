@@ -45,7 +45,7 @@ class Sampled:
         """Decides the schedule `seed`."""
         raise NotImplementedError
 
-    def plan(self) -> Plan | None:
+    def plan(self) -> Plan:
         """The schedule of the next seed."""
         self.seed += 1
         self._chooser = self.chooser(self.seed)

@@ -7,7 +7,7 @@ follows the path down to there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from migemu.threads.controlled_decider import Sleepers
@@ -36,6 +36,10 @@ class OptionNode:
         self.choice += 1
         return self.choice < self.options
 
+    def dump(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {name: _plain(getattr(self, name)) for name in ("step", "options", "choice", "sleep")}
+
 
 class StopNode(OptionNode):
     """A decision who runs next, in a search that counts how often it stops a thread that could go on.
@@ -55,6 +59,10 @@ class StopNode(OptionNode):
     def stops_below(self) -> int:
         """How often a thread was stopped, this node included."""
         return self.stops + (self.going and self.choice > 0)
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {**super().dump(), "stops": self.stops, "going": self.going}
 
 
 class SourceNode:
@@ -104,5 +112,30 @@ class SourceNode:
                 return True
         return False
 
+    def dump(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {name: _plain(getattr(self, name)) for name in self.__slots__}
+
 
 Node = OptionNode | SourceNode
+
+
+def _plain(value: Any) -> Any:
+    """Threads asleep as a list: JSON has no numbers for keys."""
+    return [[tid, *step] for tid, step in value.items()] if isinstance(value, dict) else value
+
+
+def load_node(saved: dict[str, Any]) -> Node:
+    """The node that `dump` has told."""
+    sleep: Sleepers = {tid: (foot, seen) for tid, foot, seen in saved["sleep"]}
+    if "menu" in saved:
+        source = SourceNode(saved["step"], tuple(saved["menu"]), saved["choice"], sleep)
+        for name in ("done", "todo", "foot", "seen"):
+            setattr(source, name, saved[name])
+        return source
+    if "stops" in saved:
+        node: OptionNode = StopNode(saved["step"], saved["options"], saved["stops"], going=saved["going"])
+    else:
+        node = OptionNode(saved["step"], saved["options"], sleep)
+    node.choice = saved["choice"]
+    return node
