@@ -81,9 +81,10 @@ class PausingFlow:
             queue = self._queues.get(device)
             if queue is None:
                 return True
-            if is_config:
+            first_config = is_config and queue.config is None
+            if first_config:
                 queue.config = idx
-            entered = self._let_in(queue, idx, 0 if is_config else size)
+            entered = self._let_in(queue, idx, 0 if first_config else size)
             if not entered:
                 self._pause(channel, device, idx, size)
             self._check_liveness()

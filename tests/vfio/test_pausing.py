@@ -124,13 +124,14 @@ def test_every_channel_that_has_room_now_is_resumed_the_soonest_needed_first() -
 
 
 def test_a_waiting_config_takes_no_room() -> None:
-    paced, resumed = flow(2, per_device=None, total=2)
+    paced, resumed = flow(3, per_device=None, total=2)
     assert paced.admit(0, A, 0, 2)
     assert not paced.admit(0, B, 1, 2)
     paced.arrived(A, 0, 2, is_config=True)
     assert (paced.held, resumed) == (2, [0])
     assert paced.admit(1, B, 2, 5, is_config=True)
     assert paced.held == 2
+    assert not paced.admit(1, B, 3, 5, is_config=True), "calling everything a config gains no room"
 
 
 def test_the_cap_over_all_devices_can_cross_channels_as_well() -> None:
