@@ -6,11 +6,13 @@ would yield to the main loop, that is when the main channel has no bytes, it dro
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from migemu import __version__
 from migemu.destination.mainchannel import End
-from migemu.errors import ConnectionLostError, WireError
+from migemu.errors import ConnectionLostError, MigemuError, WireError
+from migemu.handoff import agreement
 from migemu.handoff.machine_types import machine_type
 from migemu.wire import extension, records, returnpath
 from migemu.wire import vfio as words
@@ -134,11 +136,18 @@ class Incoming:
         self._acts[type(record)](record)
 
     def _configuration(self, record: records.Configuration) -> None:
-        ours = self._machine_name
-        if not record.machine.endswith(ours):
-            raise WireError(
-                f"the stream is of machine type {record.machine}, this side is {ours}", channel="main"
-            )
+        try:
+            agreement.same_machine(record.machine, self._machine_name)
+        except WireError:
+            self._hear_how_to_answer()
+            raise
+
+    def _hear_how_to_answer(self) -> None:
+        """The command behind CONFIGURATION opens the way back: without it the source would not learn why."""
+        with suppress(MigemuError):
+            record = self.next_record()
+            if isinstance(record, records.Command):
+                self._command(record)
 
     # sections
 
@@ -190,8 +199,9 @@ class Incoming:
         self._reply(returnpath.encode(returnpath.PONG, data))
 
     def _extension(self, data: bytes) -> None:
-        extension.decode_announcement(data)
+        said = extension.decode_announcement(data)
         self.extended = True
+        agreement.same_handoff(said["features"], self._handoff.design.name)
         answer = extension.encode_announcement(__version__, extension.FEATURES)
         self._reply(returnpath.encode(extension.RP_EXTENSION_ACK, answer))
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from migemu import __version__
 from migemu.errors import MigemuError, PeerRefusedError, PeerUncertainError
+from migemu.handoff import agreement
 from migemu.source import stream
 from migemu.source.precopy import Precopy
 from migemu.source.switchover import Switchover
@@ -108,7 +109,8 @@ class Migration:
         parts = self.parts
         parts.stream.begin()
         if parts.extended:
-            announcement = extension.encode_announcement(__version__, extension.FEATURES)
+            features = (*extension.FEATURES, agreement.feature(parts.design.name))
+            announcement = extension.encode_announcement(__version__, features)
             parts.stream.command(extension.CMD_EXTENSION, announcement)
         if parts.scenario.migration.return_path:
             parts.stream.command(stream.MIG_CMD_OPEN_RETURN_PATH)

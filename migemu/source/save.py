@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from migemu.handoff.design import Design
+    from migemu.handoff.semaphore import Semaphore
     from migemu.source.channels import SendChannels
     from migemu.threads.api import Threads
     from migemu.vfio.save import SaveDevice
@@ -38,12 +39,14 @@ class DeviceSaver:
         device: SaveDevice,
         packet_size: int,
         wrap_config: Callable[[bytes], bytes],
+        saved: Semaphore | None = None,
     ) -> None:
         self._threads = threads
         self._design = design
         self._channels = channels
         self._packet_size = packet_size
         self._wrap_config = wrap_config
+        self._saved = saved
         self.device = device
         self.buffers = 0
 
@@ -60,6 +63,18 @@ class DeviceSaver:
         self._threads.point(
             "vfio_save_complete_precopy_thread_end", device=name, bytes=self.device.stop_copy_bytes
         )
+        if self._saved is not None:
+            self._saved.post()
+
+    def wait(self) -> None:
+        """Wait for this device alone, where the design has a semaphore for it.
+
+        Raises:
+            PeerTimeoutError: nothing moved for as long as patience allows.
+            MigemuError: the side was aborted.
+        """
+        if self._saved is not None:
+            self._saved.wait(f"the save thread of {self.device.model.name}")
 
     def _send(self, view: memoryview, flags: int, release: Callable[[], None] | None) -> None:
         name, idx, size = self.device.model.name, self.buffers, len(view)

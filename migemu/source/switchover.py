@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from migemu.handoff.design import Carrier
+from migemu.handoff.machine_types import machine_type
+from migemu.handoff.semaphore import Semaphore
 from migemu.source import stream
 from migemu.source.save import DeviceSaver
 from migemu.vfio.states import State
@@ -26,30 +29,31 @@ class Switchover:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._savers = [
-            DeviceSaver(
-                parts.threads,
-                parts.design,
-                parts.channels,
-                device,
-                parts.scenario.migration.packet_size,
-                wrap_config,
-            )
-            for device in parts.vm.devices
-        ]
+        self._savers = [self._saver(device) for device in parts.vm.devices]
+
+    def _saver(self, device: SaveDevice) -> DeviceSaver:
+        parts, name = self._parts, device.model.name
+        saved = None
+        if parts.design.save_semaphore:
+            saved = Semaphore(parts.threads, parts.abort, parts.patience, f"saved {name}")
+        packet_size = parts.scenario.migration.packet_size
+        return DeviceSaver(
+            parts.threads, parts.design, parts.channels, device, packet_size, wrap_config, saved
+        )
 
     def run(self) -> None:
         """Everything between the decision and EOF."""
         self._checkpoint("src-downtime-start")
         self._parts.vm.stop()
         self._checkpoint("src-vm-stopped")
-        if self._parts.design.switchover_start:
+        if machine_type(self._parts.scenario.machine).switchover_start:
             self._parts.stream.command(stream.MIG_CMD_SWITCHOVER_START)
         self._save_iterables()
         self._checkpoint("src-iterable-saved")
         if self._parts.design.send_non_iterable:
             self._parts.stream.command(extension.CMD_SEND_NON_ITERABLE)
         self._save_non_iterables()
+        self._parts.pool.wait(self._parts.patience)
         self._checkpoint("src-non-iterable-saved")
 
     def _checkpoint(self, name: str) -> None:
@@ -67,7 +71,8 @@ class Switchover:
             if parts.design.data is Carrier.MAIN:
                 self._save_on_main(saver.device)
             parts.stream.device_section_end(number)
-        parts.pool.wait(parts.patience)
+        if not parts.design.save_semaphore:
+            parts.pool.wait(parts.patience)
 
     def _last_ram_pass(self) -> None:
         parts = self._parts
@@ -83,8 +88,13 @@ class Switchover:
         name = device.model.name
         self._parts.threads.point("vfio_save_complete_precopy_thread_start", device=name)
         device.set_state(State.STOP_COPY)
-        while (payload := device.read(self._parts.scenario.migration.packet_size)) is not None:
+        for idx in itertools.count():
+            payload = device.read(self._parts.scenario.migration.packet_size)
+            if payload is None:
+                break
             self._parts.stream.device_data(payload.view)
+            size = len(payload.view)
+            self._parts.threads.point("vfio_save_device_state_buffer", device=name, idx=idx, bytes=size)
             payload.release()
         self._parts.threads.point(
             "vfio_save_complete_precopy_thread_end", device=name, bytes=device.stop_copy_bytes
@@ -97,6 +107,7 @@ class Switchover:
             number = len(self._savers)
             parts.stream.platform_section(number, INTERRUPT_CONTROLLER, INTERRUPT_CONTROLLER_STATE)
         for number, saver in enumerate(self._savers):
+            saver.wait()
             on_main = parts.design.config is Carrier.MAIN
             config = saver.device.save_config() if on_main else None
             parts.stream.device_full(number, saver.device, parts.design, buffers=saver.buffers, config=config)
