@@ -17,6 +17,7 @@ from migemu.errors import ConnectionLostError, MigemuError
 from migemu.handoff.base import Machine, Slot
 from migemu.ram import GuestRam, PageDigests, RamLoad
 from migemu.threads.sync import Abort, Bql, Patience, Pool, Queue
+from migemu.threads.witness import WitnessedThreads
 from migemu.vfio.reassembly import StateBuffers
 from migemu.wire.multifd import DevicePacket
 
@@ -109,11 +110,12 @@ class Core:
             plan.interrupt_controller_load_time,
             plan.channels,
         )
+        self._witness = WitnessedThreads(plan.threads, self.bql.lock)
         on_multifd = plan.handoff.design.config == "multifd"
         for device in plan.devices(self.bql):
             buffers = plan.buffers(
                 device.model.name,
-                plan.threads,
+                self._witness,
                 limits=plan.limits,
                 flow=plan.flow,
                 config_on_multifd=on_multifd,
@@ -147,14 +149,16 @@ class Core:
                 MigemuError(f"{type(error).__name__}: {error}", side="destination", phase=self.incoming.phase)
             )
         finally:
-            self._tell_bql()
+            self._tell_locks()
             done()
 
-    def _tell_bql(self) -> None:
+    def _tell_locks(self) -> None:
         """Who held the big lock for how long in all, and waited for it: short holds are told only here."""
         held, waited = dict(self.bql.held_seconds), dict(self.bql.waited_seconds)
         for holder, seconds in held.items():
             self.threads.point("bql_total", holder=holder, seconds=seconds, waited=waited.get(holder, 0.0))
+        if not self._witness.violations:
+            self.threads.point("invariant", name="lock-order", ok=True)
 
     # What the channels bring; called by whoever owns the sockets, no lock held.
 

@@ -113,7 +113,7 @@ class Limits(BaseModel):
     """Connections the destination holds open at a time, those without a hello included."""
     hello_timeout: PositiveTime = 5.0
     """Time a new connection has to say what it is."""
-    events: Annotated[int, Field(ge=0, le=100_000_000)] = 1_000_000
+    events: Annotated[int, Field(ge=0, le=100_000_000)] = 100_000
     """Events of single packets each side records; further ones are only counted."""
 
 

@@ -68,9 +68,9 @@ class RamSender:
             done.pages += len(batch.normal)
             done.zero += len(batch.zero)
             done.bytes += size
+            self.bytes += size
             if paced and self._pace is not None:
                 self._threads.sleep(self._pace.delay(self._threads.now(), size))
-        self.bytes += done.bytes
         return done
 
     def _send(self, batch: RamBatch) -> int:
