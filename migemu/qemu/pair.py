@@ -122,7 +122,7 @@ async def migrate(scenario: Scenario, folder: Path, options: PairOptions) -> Out
         except MigemuError as error:
             pair.log.failed(error)
         for machine in pair.machines:
-            pair.log.ended(machine.name, machine.killed)
+            pair.log.ended(machine.name, killed=machine.killed)
         for side in ("source", "destination"):
             pair.log.collect(side, folder / f"{side}.trace", pair.standins[side])
     events, result = pair.log.finish()

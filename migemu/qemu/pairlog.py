@@ -65,7 +65,7 @@ class PairLog:
         """Everything that counts has happened; the processes are ended next."""
         self._end = now
 
-    def ended(self, side: str, killed: bool) -> None:  # noqa: FBT001  # a fact about one process
+    def ended(self, side: str, *, killed: bool) -> None:
         """A process ended, by itself or because it had to be killed."""
         self._exits[side] = None if killed else 0
 
