@@ -10,9 +10,8 @@ from migemu.handoff.models import device_models, platform_of
 from migemu.ram import GuestRam
 from migemu.vfio.content import digest_maker
 from migemu.vfio.datafd import open_sink
-from migemu.vfio.flow import FreeFlow, TotalCap
+from migemu.vfio.flow import make_flow
 from migemu.vfio.load import LoadDevice
-from migemu.vfio.pausing import PausingFlow
 from migemu.vfio.slots import BufferLimits
 from migemu.wire.limits import WireLimits
 
@@ -39,7 +38,7 @@ def make_plan(scenario: Scenario, threads: Threads, resume: Callable[[int], None
     design = choose(scenario)
     say(threads, scenario, design)
     platform = platform_of(scenario, design.design)
-    pausing = scenario.limits.on_cap == "pause"
+    flow, limits = flow_of(scenario, threads, resume)
 
     def devices(bql: Bql) -> list[LoadDevice]:
         digest = digest_maker(scenario.digest)
@@ -56,26 +55,26 @@ def make_plan(scenario: Scenario, threads: Threads, resume: Callable[[int], None
         ram=GuestRam.of_size(scenario.ram.total_size()),
         platform=platform,
         patience=scenario.timeouts.phase,
-        limits=BufferLimits(queue_bytes=None if pausing else scenario.limits.queue_per_device),
-        flow=make_flow(scenario, threads, resume),
+        limits=limits,
+        flow=flow,
         interrupt_controller_load_time=scenario.platform.interrupt_controller_load_time,
         devices=devices,
     )
 
 
-def make_flow(scenario: Scenario, threads: Threads, resume: Callable[[int], None]) -> Flow:
-    """The rule at a queue's cap."""
-    limits = scenario.limits
-    if limits.on_cap == "pause":
-        one = scenario.migration.packet_size
-        return PausingFlow(
-            threads,
-            range(scenario.migration.channels),
-            per_device=without(limits.queue_per_device, one),
-            total=without(limits.queue_total, one * len(scenario.device)),
-            on_resume=resume,
-        )
-    return FreeFlow() if limits.queue_total is None else TotalCap(threads, limits.queue_total)
+def flow_of(scenario: Scenario, threads: Threads, resume: Callable[[int], None]) -> tuple[Flow, BufferLimits]:
+    """The rule at a queue's cap, and what each device's reassembly enforces itself."""
+    limits, one = scenario.limits, scenario.migration.packet_size
+    reserve = one if limits.on_cap == "pause" else 0
+    flow, own_cap = make_flow(
+        limits.on_cap,
+        threads,
+        range(scenario.migration.channels),
+        per_device=without(limits.queue_per_device, reserve),
+        total=without(limits.queue_total, reserve * len(scenario.device)),
+        on_resume=resume,
+    )
+    return flow, BufferLimits(queue_bytes=own_cap)
 
 
 def without(cap: int | None, reserve: int) -> int | None:

@@ -214,10 +214,14 @@ class Core:
         self.handoff.receive(channel, lambda: self._arrive(channel))
 
     def _arrive(self, channel: int) -> None:
+        if self.plan.flow is not None:
+            self.plan.flow.parked(channel)
         self.handoff.parked(channel)
         self.barrier.arrive(channel, lambda: self._go_on(channel))
 
     def _go_on(self, channel: int) -> None:
+        if self.plan.flow is not None:
+            self.plan.flow.unparked(channel)
         self.handoff.unparked(channel)
         self._release(channel)
 
@@ -225,15 +229,23 @@ class Core:
         """The channel is closed, between packets or by `error`."""
         self.threads.point("multifd_recv_channel_ended", channel=channel)
         if error is None:
-            self.handoff.receive(channel, lambda: self._ended(channel))
+            self.handoff.receive(channel, lambda: self._end(channel))
             return
-        self._ended(channel)
+        self._end(channel)
         if self.incoming.phase != "commit":  # then everything is loaded: a channel has nothing to bring
+            self.failed(error)
+
+    def _end(self, channel: int) -> None:
+        try:
+            self._ended(channel)
+        except MigemuError as error:
             self.failed(error)
 
     def _ended(self, channel: int) -> None:
         """Nobody may wait for `channel` any more."""
         self._open.discard(channel)
+        if self.plan.flow is not None and self.incoming.phase != "commit":
+            self.plan.flow.ended(channel)
         self.barrier.channel_ended(channel)
         self.handoff.channel_ended(channel)
         if not self._open and self.incoming.phase != "commit":

@@ -22,6 +22,7 @@ from migemu.wire import extension, returnpath
 from migemu.wire.buffers import HeapPool
 from migemu.wire.mainreader import MainReader
 from migemu.wire.reader import PacketReader
+from migemu.wire.vfio import FLAG_CONFIG
 
 if TYPE_CHECKING:
     from migemu.scenario import Scenario
@@ -147,7 +148,8 @@ class Session:
             return None
 
         def admit(header: DevicePacketHeader) -> bool:
-            return flow.admit(channel, header.device, header.idx, header.size)
+            is_config = bool(header.flags & FLAG_CONFIG)
+            return flow.admit(channel, header.device, header.idx, header.size, is_config=is_config)
 
         return admit
 

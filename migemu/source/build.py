@@ -72,18 +72,13 @@ def make_devices(scenario: Scenario, threads: Threads, pool: Pool) -> list[SaveD
     return [
         SaveDevice(
             model,
-            open_source(device.state, image_size(device), model.seed, pool),
+            open_source(device.state, device.state_size, model.seed, pool),
             threads,
             digest,
             config=config_of(device, model),
         )
         for model, device in zip(models, scenario.device, strict=True)
     ]
-
-
-def image_size(device: Device) -> int:
-    """Bytes to generate for a device: what is left for the stop, and what goes before it."""
-    return device.state_size + (device.all_precopy_size() if device.precopy else 0)
 
 
 def config_of(device: Device, model: DeviceModel) -> bytes:
