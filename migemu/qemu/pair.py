@@ -7,33 +7,29 @@ shim's log and QEMU's own trace points, so the result has the same parts as one 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from migemu.errors import MigemuError, PeerError
-from migemu.qemu import guest, migration, shim, tracelog
-from migemu.qemu.machine import Machine, Setup, running
-from migemu.qemu.memory import PAGE, SharedRam
+from migemu.errors import MigemuError, PeerError, UsageError
+from migemu.qemu import migration
+from migemu.qemu.memory import PAGE
 from migemu.qemu.pairlog import PairLog
-from migemu.qemu.standin import StandIn
+from migemu.qemu.side import QemuSide
 from migemu.qemu.translate import Plan
 from migemu.scenario import dilated
 from migemu.threads.native import NativeThreads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from migemu.observe.events import Event
     from migemu.observe.model import Result
     from migemu.qemu.binary import Launcher
+    from migemu.qemu.machine import Machine
     from migemu.scenario import Scenario
-
-MARGIN: Final = 60.0
-"""Seconds a QEMU may live beyond the migration's own limit before its kill timer ends it."""
 
 AFTER_SOURCE: Final = 10.0
 """Seconds the destination is given to end once the source says that it completed."""
@@ -82,20 +78,13 @@ class Outcome:
 class Pair:
     """The pieces of a run."""
 
-    plan: Plan
     options: PairOptions
-    folder: Path
+    source: QemuSide
+    destination: QemuSide
     log: PairLog
-    rams: dict[str, SharedRam] = field(default_factory=dict)
-    standins: dict[str, StandIn] = field(default_factory=dict)
     machines: list[Machine] = field(default_factory=list)
     """Both sides' processes, once they run."""
     threads: NativeThreads = field(default_factory=NativeThreads)
-
-    @property
-    def writes(self) -> bool:
-        """Whether the guest dirties RAM."""
-        return self.plan.scenario.ram.dirty_rate > 0
 
 
 async def migrate(scenario: Scenario, folder: Path, options: PairOptions) -> Outcome:
@@ -113,87 +102,47 @@ async def migrate(scenario: Scenario, folder: Path, options: PairOptions) -> Out
     """
     version = min(options.source.version, options.destination.version)
     plan = Plan(dilated(scenario), version, options.multifd)
-    pair = Pair(plan, options, folder, PairLog(scenario, plan.handoff, NativeThreads()))
-    figures = None
-    with contextlib.ExitStack() as stack:
-        _prepare(pair, stack)
-        try:
-            figures = await _run(pair)
-        except MigemuError as error:
-            pair.log.failed(error)
-        for machine in pair.machines:
-            pair.log.ended(machine.name, killed=machine.killed)
-        for side in ("source", "destination"):
-            pair.log.collect(side, folder / f"{side}.trace", pair.standins[side])
+    source = QemuSide.prepare("source", options.source, plan, folder, further=options.further.get("source"))
+    destination = QemuSide.prepare(
+        "destination",
+        options.destination,
+        plan,
+        folder,
+        keep_state=options.keep_state,
+        further=options.further.get("destination"),
+    )
+    with source, destination:
+        pair = Pair(options, source, destination, PairLog(scenario, plan.handoff, NativeThreads()))
+        figures = await _guarded(pair, min(options.limit, plan.scenario.timeouts.total))
     events, result = pair.log.finish()
     return Outcome(result, events, figures, plan.notes())
 
 
-def _prepare(pair: Pair, stack: contextlib.ExitStack) -> None:
-    """RAM and devices of both sides."""
-    ram = pair.plan.scenario.ram
-    numbers = range(len(pair.plan.scenario.device))
-    kept = [pair.folder / f"state{n}.bin" if pair.options.keep_state else None for n in numbers]
-    devices = {
-        "source": [pair.plan.source_device(n) for n in numbers],
-        "destination": [pair.plan.destination_device(n, kept[n]) for n in numbers],
-    }
-    for side, files in devices.items():
-        pair.standins[side] = StandIn(pair.folder / side, files, pair.options.further.get(side))
-        pair.rams[side] = stack.enter_context(SharedRam(ram.total_size()))
-    if ram.file is not None:
-        pair.rams["source"].load(ram.file)
-    else:
-        pair.rams["source"].fill(pair.plan.scenario.seed, ram.zero_fraction)
+async def _guarded(pair: Pair, limit: float) -> migration.Figures | None:
+    """Run; whatever comes of it, collect what both sides left behind."""
+    figures = None
+    try:
+        figures = await _run(pair, limit)
+    except UsageError:
+        raise
+    except MigemuError as error:
+        pair.log.failed(error)
+    for machine in pair.machines:
+        pair.log.ended(machine.name, killed=machine.killed)
+    for side in (pair.source, pair.destination):
+        pair.log.collect(side.name, side.trace, side.standin)
+    return figures
 
 
-def _setup(pair: Pair, side: str, launcher: Launcher, limit: float) -> Setup:
-    """One side's process."""
-    ram, devices = pair.rams[side], pair.standins[side]
-    machine = f"{pair.plan.machine()},accel=tcg,memory-backend={ram.block}"
-    source = side == "source"
-    waits = ["-S"] if source else ["-incoming", "defer"]
-    rom = guest.firmware(pair.folder / f"{side}.rom", writes=pair.writes, source=source)
-    return Setup(
-        launcher,
-        [
-            *("-machine", machine, "-m", f"{ram.size // 1024}k", *ram.backend()),
-            *("-nodefaults", "-display", "none", "-uuid", str(pair.plan.scenario.migration_uuid())),
-            *(*waits, *rom),
-            *tracelog.arguments(pair.folder / f"{side}.trace"),
-            *devices.arguments(pair.plan.properties()),
-        ],
-        pair.folder,
-        side,
-        preload=shim.build(),
-        environment=devices.environment(),
-        fds=(ram.fd,),
-        kill_after=limit + MARGIN,
-    )
-
-
-@contextlib.asynccontextmanager
-async def _both(pair: Pair, limit: float) -> AsyncIterator[tuple[Machine, Machine]]:
-    """Source and destination, running and told how to migrate."""
-    async with (
-        running(_setup(pair, "source", pair.options.source, limit)) as source,
-        running(_setup(pair, "destination", pair.options.destination, limit)) as destination,
-    ):
-        pair.machines = [source, destination]
-        for machine in pair.machines:
-            await migration.set_capabilities(machine, pair.plan.capabilities())
-            await migration.set_parameters(machine, pair.plan.parameters())
-        yield source, destination
-
-
-async def _run(pair: Pair) -> migration.Figures:
+async def _run(pair: Pair, limit: float) -> migration.Figures:
     """The migration itself, from two processes to a verdict about their memory."""
-    limit = min(pair.options.limit, pair.plan.scenario.timeouts.total)
-    async with _both(pair, limit) as (source, destination):
+    through = pair.options.through or contextlib.nullcontext
+    async with pair.source.running(limit) as source, pair.destination.running(limit) as destination:
+        pair.machines = [source, destination]
         try:
             address = await migration.listen(destination, pair.options.uri)
-            await _start_guest(pair, source)
-            through = pair.options.through or contextlib.nullcontext
+            pair.log.begin(pair.threads.now())
+            await pair.source.start_guest(source, pair.threads)
             async with through(address) as connect:
                 await migration.start(source, connect)
                 told = await _wait(pair, source, destination, limit)
@@ -201,16 +150,6 @@ async def _run(pair: Pair) -> migration.Figures:
         finally:
             await _last_states(pair, source, destination)
     return migration.Figures.of(told)
-
-
-async def _start_guest(pair: Pair, source: Machine) -> None:
-    """Let the source's guest run: halting, or writing at the scenario's pace."""
-    ram = pair.plan.scenario.ram
-    writer = guest.Writer(pair.rams["source"], ram.working_set) if pair.writes else None
-    pair.log.begin(pair.threads.now())
-    await source.execute("cont")
-    if writer is not None:
-        await asyncio.to_thread(writer.run_at, ram.dirty_rate, pair.threads)
 
 
 async def _wait(pair: Pair, source: Machine, destination: Machine, limit: float) -> dict[str, Any]:
@@ -240,7 +179,7 @@ async def _wait(pair: Pair, source: Machine, destination: Machine, limit: float)
 
 def _verify_ram(pair: Pair) -> None:
     """Compare all of RAM; the source's guest is stopped, the destination's changes nothing."""
-    differing = pair.rams["source"].differing(pair.rams["destination"])
+    differing = pair.source.ram.differing(pair.destination.ram)
     detail = f"{len(differing)} pages differ, the first at {differing[0] * PAGE:#x}" if len(differing) else ""
     pair.log.verify("ram", ok=not len(differing), detail=detail)
 
