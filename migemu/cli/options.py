@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from migemu.errors import UsageError
+from migemu.handoff.choice import choose
 from migemu.scenario import load
 
 if TYPE_CHECKING:
@@ -35,8 +36,14 @@ def scenario_options(command: F) -> F:
 
 
 def read_scenario(config: Path | None, overrides: tuple[str, ...], side: Side | None = None) -> Scenario:
-    """The scenario a person asked for: command line over environment over file over defaults."""
-    return load(config, overrides=overrides, side=side)
+    """The scenario a person asked for: command line over environment over file over defaults.
+
+    Raises:
+        ConfigError: it is wrong, or its machine type or platform does not allow its hand-off.
+    """
+    scenario = load(config, overrides=overrides, side=side)
+    choose(scenario)
+    return scenario
 
 
 def parse_address(text: str) -> tuple[str, int]:

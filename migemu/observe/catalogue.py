@@ -49,10 +49,17 @@ EVENTS: dict[str, Kind] = {
     "error": Kind("message [kind] [side] [device] [channel] [idx] [phase]", "this side failed, and why"),
     "verify": Kind("what ok [device] [detail]", "a digest was compared; what is data, config or ram"),
     "invariant": Kind("name ok [detail] [device]", "an invariant was checked where it happened"),
-    "bql_held": Kind("holder seconds", "the big lock was given back, by the emitting thread, after so long"),
+    "bql_held": Kind(
+        "holder seconds [ago]", "the big lock was given back, ago seconds ago, by the emitting thread"
+    ),
     "bql_total": Kind(
         "holder seconds [waited]", "at the end: all a thread held the big lock, and waited for it"
     ),
+    "handoff_replaced": Kind(
+        "asked handoff machine", "this machine type does not have the hand-off asked for; another one runs"
+    ),
+    "load_complete_ack": Kind("device", "all of a device is in, says its load thread (hand-off ack)"),
+    "precopy_notify": Kind("reason", "notifiers are called (hand-off incoming-complete)"),
     "interrupt_controller_loaded": Kind("", "the platform's interrupt controller has its state"),
     "events_suppressed": Kind("count totals", "detail events beyond the limit: counted here, not kept"),
     # channels

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migemu.observe.catalogue import CHECKPOINTS
 from migemu.observe.devices import CONFIG_END, CONFIG_START, LOAD_END, LOAD_START, SAVED
-from migemu.observe.index import SIDES
+from migemu.observe.index import SIDES, hold_of
 from migemu.observe.join import clock
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _held(index: Index, start: Event, end: Event) -> bool | None:
         return None
     holds = (event for event in index.of("bql_held") if event.thread == end.thread and event.t >= end.t)
     release = next(holds, None)
-    return release is not None and release.t - float(release.get("seconds", 0)) <= start.t + EVENT_DELAY
+    return release is not None and hold_of(release)[0] <= start.t + EVENT_DELAY
 
 
 def start_after_all(run: Run) -> Verdict:

@@ -85,6 +85,12 @@ class Index:
         return list(dict.fromkeys([*named, *added]))
 
 
+def hold_of(held: Event) -> tuple[float, float]:
+    """(start, end) of a hold of the big lock, from its ``bql_held``, which may be told a moment late."""
+    end = held.t - float(held.get("ago") or 0.0)
+    return end - float(held.get("seconds") or 0.0), end
+
+
 def total(events: Iterable[Event], field: str) -> int:
     """The sum of an integer field; absent counts as 0."""
     return sum(int(event.get(field) or 0) for event in events)

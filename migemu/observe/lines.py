@@ -63,6 +63,11 @@ def _invariant(event: Event) -> str | None:
     return f"invariant {event.get('name')} BROKEN: {event.get('device') or ''} {event.get('detail', '')}"
 
 
+def _replaced(event: Event) -> str:
+    asked, used = event.get("asked"), event.get("handoff")
+    return f"machine type {event.get('machine')} has no {asked}: hand-off {used} runs, as in QEMU"
+
+
 def _thread_end(event: Event) -> str:
     known = [name for name in ("wait", "load", "ready_wait", "config_load") if event.get(name) is not None]
     times = ", ".join(f"{name.replace('_', ' ')} {ms(event.get(name))} ms" for name in known)
@@ -72,6 +77,7 @@ def _thread_end(event: Event) -> str:
 TELL: dict[str, Callable[[Event], str | None]] = {
     "migrate_set_state": lambda event: f"migration {event.get('state')}",
     "listening": lambda event: f"listening on {event.get('host')}:{event.get('port')}",
+    "handoff_replaced": _replaced,
     "precopy_round": _round,
     "vmstate_downtime_checkpoint": lambda event: str(event.get("checkpoint")),
     "vm_state": _vm,

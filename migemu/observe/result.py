@@ -68,7 +68,7 @@ def build_result(
         ),
         versions=versions(),
         seed=scenario.get("seed"),
-        handoff=str(scenario.get("handoff", "")),
+        handoff=_handoff(index, scenario),
         dilation=float(scenario.get("dilation", 1.0)),
         times=figures.times(index, clock(events).error),
         ram=figures.ram(index),
@@ -82,6 +82,12 @@ def build_result(
         suppressed_events=index.suppressed,
         missing=tuple(side for side in SIDES if side not in index.sides()),
     )
+
+
+def _handoff(index: Index, scenario: Mapping[str, Any]) -> str:
+    """The hand-off that ran: the one asked for, unless the machine type has another in its place."""
+    replaced = index.first("handoff_replaced")
+    return str(scenario.get("handoff", "") if replaced is None else replaced.get("handoff"))
 
 
 def device_names(index: Index, scenario: Mapping[str, Any]) -> list[str]:

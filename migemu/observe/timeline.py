@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from migemu.observe import devices as dev
 from migemu.observe.catalogue import CHECKPOINTS, DETAIL
 from migemu.observe.figures import PART_LABELS, PARTS
-from migemu.observe.index import Index
+from migemu.observe.index import Index, hold_of
 from migemu.observe.spans import Flow, Level, Mark, Slice, Timeline, Track, sequential
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def _downtime(index: Index) -> Iterator[Slice]:
 def _bql(index: Index) -> Iterator[Slice]:
     """Who held the big lock; only holds of a millisecond or more are told."""
     for event in index.of("bql_held"):
-        start = event.t - float(event.get("seconds", 0.0))
-        yield Slice(Track(event.side, "migration", "BQL"), str(event.get("holder")), start, event.t)
+        yield Slice(Track(event.side, "migration", "BQL"), str(event.get("holder")), *hold_of(event))
 
 
 def _flow(packet: Event) -> Flow:

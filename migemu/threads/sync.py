@@ -137,11 +137,13 @@ class Bql:
 
     def release(self) -> None:
         """Give the lock back and close the holder's account."""
-        seconds = self._threads.now() - self._since
+        ended = self._threads.now()
+        seconds = ended - self._since
         holder = self._add(self.held_seconds, seconds)
         self._lock.release()
-        if seconds >= 0.001:
-            self._threads.point("bql_held", holder=holder, seconds=seconds)
+        if seconds >= 0.001:  # whoever gets the lock may run first: say how long ago it was
+            ago = self._threads.now() - ended
+            self._threads.point("bql_held", holder=holder, seconds=seconds, ago=ago)
 
     def _add(self, account: dict[str, float], seconds: float) -> str:
         holder = self._threads.current()

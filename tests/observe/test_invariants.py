@@ -126,6 +126,16 @@ def test_an_earlier_hold_by_the_same_thread_does_not_count(story: Story) -> None
     assert story.broken() == ["bql-for-config"]
 
 
+def test_a_hold_told_late_still_counts(story: Story) -> None:
+    """The thread may be preempted between giving the lock back and saying so."""
+
+    def late(event: Event) -> Event:
+        told = replace(event, t=event.t + 0.002, fields=event.fields | {"ago": 0.002})
+        return told if event.event == "bql_held" else event
+
+    assert story.spoil(late).broken() == []
+
+
 def test_config_without_the_lock_names_the_thread(story: Story) -> None:
     altered(story, "bql_held", seconds=0.004)
     assert story.broken() == ["bql-for-config"]
