@@ -8,7 +8,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from rich.console import Console
@@ -64,14 +64,30 @@ def run_watched(scenario: Scenario, folder: Path | None, *, as_json: bool) -> Re
 
 def run_pair(scenario: Scenario, subscriber: Callable[[Event], None], folder: Path | None) -> Result:
     """One migration between two processes; its result, from both sides' events."""
+    told = migrate_pair(scenario, subscriber)
+    outcome = make_result(scenario, told.events, told.end)
+    if folder is not None:
+        save(folder, scenario, told.events, outcome)
+    return outcome
+
+
+class Told(NamedTuple):
+    """What two processes left behind."""
+
+    events: list[Event]
+    """Of both sides, joined."""
+    end: RunEnd
+    interrupted: bool
+    """A person ended it: what was measured says nothing."""
+
+
+def migrate_pair(scenario: Scenario, subscriber: Callable[[Event], None]) -> Told:
+    """One migration between two processes; nothing is kept."""
     with tempfile.TemporaryDirectory(prefix="migemu-") as scratch, placed() as place:
         pair = Pair(scenario, Path(scratch), subscriber, place)
         end = asyncio.run(pair.run())
         joined = join(pair.events("source"), pair.events("destination"))
-    outcome = make_result(scenario, joined, end)
-    if folder is not None:
-        save(folder, scenario, joined, outcome)
-    return outcome
+    return Told(joined, end, pair.interrupted)
 
 
 class Pair:
@@ -93,6 +109,7 @@ class Pair:
         self._address: asyncio.Future[str] | None = None
         self._told: dict[str, str] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self.interrupted = False
         self._config = scratch / CONFIG
         self._config.write_text(dump_toml(scenario), encoding="utf-8")
 
@@ -159,6 +176,7 @@ class Pair:
 
     def _forward(self, number: int) -> None:
         """Ctrl-C here is a cancel there."""
+        self.interrupted = True
         for process in self._processes.values():
             with suppress(ProcessLookupError):
                 process.send_signal(number)
