@@ -4,11 +4,13 @@ from migemu.scenario.describe import describe
 from migemu.scenario.device import Device, Injected
 from migemu.scenario.dilate import dilated
 from migemu.scenario.dump import dump_toml, scenario_hash
+from migemu.scenario.limits import Limits, Timeouts
 from migemu.scenario.load import default, default_text, load, loads, with_overrides
-from migemu.scenario.model import Limits, Link, Migration, Platform, Ram, Scenario, Timeouts
+from migemu.scenario.model import Link, Migration, Platform, Ram, Scenario
 from migemu.scenario.names import HANDOFFS, MACHINES, Side
 from migemu.scenario.overrides import apply_overrides
 from migemu.scenario.schema import json_schema
+from migemu.scenario.tls import Tls
 from migemu.scenario.units import format_rate, format_size, format_time, parse_rate, parse_size, parse_time
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "Scenario",
     "Side",
     "Timeouts",
+    "Tls",
     "apply_overrides",
     "default",
     "default_text",

@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from migemu.scenario.names import MAX_DEVICES, MAX_IDX, VFIO_HEADER_SIZE
+from migemu.scenario.order_checks import order_problems
 from migemu.scenario.problem import KeyPath, Problem, dotted
 from migemu.scenario.units import format_size
 
@@ -70,6 +71,9 @@ def _every_channel_may_connect(scenario: Scenario) -> Iterator[Problem]:
     if scenario.limits.max_connections < needed:
         text = f"{scenario.limits.max_connections} is too few for the main and {needed - 1} multifd channels"
         yield Problem(("limits", "max_connections"), f"{text}; make it at least {needed}")
+    if scenario.limits.max_unfinished < needed:
+        text = f"a source's {needed} connections may come at once; make it at least {needed}"
+        yield Problem(("limits", "max_unfinished"), text)
 
 
 def _device_count(scenario: Scenario) -> Iterator[Problem]:
@@ -143,4 +147,5 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Problem]], ...] = (
     _files_differ,
     _precopy_is_complete,
     _states_fit,
+    order_problems,
 )

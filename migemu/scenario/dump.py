@@ -14,6 +14,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from migemu.scenario.order import Sparse
 from migemu.scenario.quantity import UNLIMITED, Quantity
 from migemu.scenario.units import format_time
 
@@ -30,8 +31,9 @@ def to_tables(model: BaseModel) -> dict[str, Any]:
         value = getattr(model, name)
         if value is None and field.default is None:
             continue  # left out means the same, whatever it is called
-        if name == "injected" and value == field.default:
-            continue  # faults are an exception; 64 times "none" hides them
+        sparse = name == "injected" or isinstance(model, Sparse) or isinstance(value, Sparse)
+        if sparse and value == field.default:
+            continue  # faults and rules are exceptions; 64 times "none" hides them
         tables[name] = _plain(value, field)
     return tables
 
@@ -75,6 +77,8 @@ def _value(value: Any) -> str:
     if isinstance(value, dict):
         inner = ", ".join(f"{key} = {_value(content)}" for key, content in value.items())
         return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, str):
         # TOML's basic strings escape as JSON's do, except that TOML wants DEL escaped as well.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -45,7 +45,21 @@ def file_problems(scenario: Scenario, side: Side | None) -> list[Problem]:
         found += [Problem(path, why) for path, file in _inputs(scenario) if (why := _unreadable(file))]
     if side != "source":
         found += [Problem(path, why) for path, file in _outputs(scenario) if (why := _unwritable(file))]
+    if scenario.tls.on:
+        sides: tuple[Side, ...] = ("source", "destination") if side is None else (side,)
+        found += [Problem(("tls", name), why) for name, why in _identities(scenario, sides).items()]
     return found
+
+
+def _identities(scenario: Scenario, sides: tuple[Side, ...]) -> dict[str, str]:
+    """What is wrong with the certificates and keys that `sides` need, by field."""
+    wrong = {}
+    for name, file in (item for side in sides for item in scenario.tls.files(side).items()):
+        if file is None:
+            wrong[name] = "is needed, both sides show a certificate; name it, or a dir that holds them all"
+        elif why := _unreadable(file):
+            wrong[name] = why
+    return wrong
 
 
 def _inputs(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], Path]]:

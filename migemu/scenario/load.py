@@ -13,6 +13,7 @@ from migemu.scenario.dump import to_tables
 from migemu.scenario.expand import expand
 from migemu.scenario.overrides import apply, command_line, environment
 from migemu.scenario.reading import Origin, build
+from migemu.scenario.tls import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from migemu.scenario.names import Side
 
 _PATHS = ("state", "config", "keep")
+_TLS_PATHS = ("dir", *NAMES)
 _LARGEST = 4 * 1024**2
 """Bytes of the largest scenario file: hundreds of times what 64 devices need."""
 
@@ -159,9 +161,9 @@ def _parse(text: str, source: str) -> dict[str, Any]:
 
 def _anchor(tables: dict[str, Any], base: Path) -> None:
     """Make relative paths absolute, in place; what is not text is left for the models to refuse."""
-    ram, devices = tables.get("ram"), tables.get("device")
-    for table in [ram, *(devices if isinstance(devices, list) else [])]:
-        for key in ("file",) if table is ram else _PATHS:
+    ram, tls, devices = (tables.get(name) for name in ("ram", "tls", "device"))
+    for table in [ram, tls, *(devices if isinstance(devices, list) else [])]:
+        for key in ("file",) if table is ram else _TLS_PATHS if table is tls else _PATHS:
             value = table.get(key) if isinstance(table, dict) else None
             if isinstance(value, str) and value and "\0" not in value:
                 table[key] = str(base / os.path.expanduser(value))  # noqa: PTH111 # pathlib raises without a home

@@ -16,8 +16,10 @@ from pydantic_core import PydanticCustomError
 from migemu.scenario.checks import combinations
 from migemu.scenario.device import STRICT, Device
 from migemu.scenario.files import file_size
-from migemu.scenario.names import GIB, MAX_CHANNELS, MIB
+from migemu.scenario.limits import Limits, Timeouts
+from migemu.scenario.names import MAX_CHANNELS, MIB
 from migemu.scenario.naming import named
+from migemu.scenario.order import Order, named_orders
 from migemu.scenario.quantity import (
     Handoff,
     Machine,
@@ -26,12 +28,12 @@ from migemu.scenario.quantity import (
     OptionalSize,
     OptionalUuid,
     PacketSize,
-    PayloadSize,
     PositiveTime,
     Rate,
     Size,
     Time,
 )
+from migemu.scenario.tls import Tls
 
 
 class Ram(BaseModel):
@@ -96,44 +98,6 @@ class Migration(BaseModel):
     """Rounds of RAM after which the guest is stopped although more is pending than the limit allows."""
 
 
-class Limits(BaseModel):
-    """Everything a peer can make this side hold."""
-
-    model_config = STRICT
-
-    queue_per_device: OptionalSize = GIB
-    """Bytes of one device that may wait for its load thread. QEMU's default is unlimited."""
-    queue_total: OptionalSize = 2 * GIB
-    """Bytes of all devices that may wait for their load threads."""
-    on_cap: Literal["fail", "pause"] = "pause"
-    """At a queue's cap: fail as QEMU does, or pause the channel where that cannot starve a device."""
-    max_payload: PayloadSize = GIB
-    """Bytes of the largest packet accepted from the wire, its header not counted."""
-    max_connections: Annotated[int, Field(ge=2, le=65_535)] = 1024
-    """Connections the destination holds open at a time, those without a hello included."""
-    hello_timeout: PositiveTime = 5.0
-    """Time a new connection has to say what it is."""
-    events: Annotated[int, Field(ge=0, le=100_000_000)] = 100_000
-    """Events of single packets each side records; further ones are only counted."""
-
-
-class Timeouts(BaseModel):
-    """How long each wait may last before the migration fails."""
-
-    model_config = STRICT
-
-    connect: PositiveTime = 10.0
-    """From the first try to connect until every channel is connected."""
-    setup: PositiveTime = 30.0
-    """From connected until the destination has set up every device."""
-    phase: PositiveTime = 30.0
-    """Longest time without any progress, in every phase."""
-    switchover: PositiveTime = 300.0
-    """From the stopped guest on the source until it runs on the destination."""
-    total: PositiveTime = 3600.0
-    """The whole migration."""
-
-
 class Link(BaseModel):
     """The network between the sides, as far as it is slower than what is really there."""
 
@@ -177,15 +141,24 @@ class Scenario(BaseModel):
     """What a peer can make a side hold."""
     timeouts: Timeouts = Timeouts()
     """How long waits may last."""
+    tls: Tls = Tls()
+    """Encryption and identities; nothing set: plain TCP."""
     link: Link = Link()
     """The network between the sides."""
     device: Annotated[tuple[Device, ...], Field(strict=False)] = ()
     """The devices, 0 to 64, in the order in which QEMU would walk them."""
+    order: Annotated[tuple[Order, ...], Field(strict=False)] = ()
+    """Rules that force an order, or a fault, on what is sent and received."""
 
     @field_validator("device")
     @classmethod
     def _name_devices(cls, devices: tuple[Device, ...]) -> tuple[Device, ...]:
         return named(devices)
+
+    @field_validator("order")
+    @classmethod
+    def _name_orders(cls, orders: tuple[Order, ...]) -> tuple[Order, ...]:
+        return named_orders(orders)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

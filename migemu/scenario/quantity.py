@@ -116,6 +116,8 @@ OptionalRate = Annotated[float | None, replace(_RATE.within(1), optional=True)]
 """Bytes per second, or no limit."""
 Time = Annotated[float, _TIME]
 """Seconds."""
+OptionalTime = Annotated[float | None, replace(_TIME, optional=True)]
+"""Seconds, or no limit."""
 PositiveTime = Annotated[float, _TIME.within(0.001)]
 """Seconds; at least a millisecond, because a limit of nothing is met before anything can happen."""
 

@@ -6,11 +6,17 @@ from typing import Any
 
 from migemu.scenario.device import Device, Injected
 from migemu.scenario.dump import quantity_of
-from migemu.scenario.model import Limits, Link, Migration, Platform, Ram, Scenario, Timeouts
+from migemu.scenario.limits import Limits, Timeouts
+from migemu.scenario.model import Link, Migration, Platform, Ram, Scenario
 from migemu.scenario.names import MAX_DEVICES
+from migemu.scenario.order import Attributes, Order, Select, Until
 from migemu.scenario.quantity import UNLIMITED
+from migemu.scenario.tls import Tls
 
-_MODELS = (Device, Injected, Limits, Link, Migration, Platform, Ram, Timeouts)
+_MODELS = (
+    *(Attributes, Order, Select, Until),
+    *(Device, Injected, Limits, Link, Migration, Platform, Ram, Timeouts, Tls),
+)
 
 
 def json_schema() -> dict[str, Any]:
