@@ -1,4 +1,4 @@
-"""The source's sockets on the event loop: multifd channels, the main connection, and connecting them."""
+"""The main connection of the source on the event loop, and how threads reach the loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from migemu.wire.returnpath import ReturnPathReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from migemu.source.channels import Packet, SendChannels
     from migemu.source.mainwriter import Chunk, MainWriter
     from migemu.source.returnpath import ReturnPath
 
@@ -37,62 +36,6 @@ class Courier:
         while self._calls:
             call, args = self._calls.popleft()
             call(*args)
-
-
-class ChannelLink(asyncio.Protocol):
-    """One multifd channel of the source."""
-
-    def __init__(self, channel: int, courier: Courier, lost: Callable[[MigemuError], None]) -> None:
-        self.channel = channel
-        self.channels: SendChannels | None = None
-        self._courier = courier
-        self._lost = lost
-        self._transport: asyncio.Transport | None = None
-        self._writing = False
-        self._closing = False
-
-    def connection_made(self, transport: Any) -> None:
-        """Ask to be told when the socket has taken everything."""
-        self._transport = transport
-        transport.set_write_buffer_limits(high=0, low=0)
-
-    def start(self, packet: Packet) -> None:
-        """From a save thread: write `packet`."""
-        self._courier.post(self._write, packet)
-
-    def _write(self, packet: Packet) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        self._writing = True
-        if packet.payload is None:
-            self._transport.write(packet.header)
-        else:
-            self._transport.writelines((packet.header, packet.payload))
-        if self._transport.get_write_buffer_size() == 0:
-            self.resume_writing()
-
-    def resume_writing(self) -> None:
-        """Everything has left for the kernel: the channel is free."""
-        if self._writing and self.channels is not None:
-            self._writing = False
-            self.channels.done(self.channel)
-
-    def write_raw(self, data: bytes) -> None:
-        """On the loop: the hello."""
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """A multifd channel never closes from the other side before the end."""
-        if not self._closing:
-            why = f"connection failed: {exc}" if exc else "closed by the destination"
-            self._lost(ConnectionLostError(why, channel=self.channel))
-
-    def close(self, *, abort: bool = False) -> None:
-        """On the loop: say goodbye, or just go."""
-        self._closing = True
-        if self._transport is not None:
-            self._transport.abort() if abort else self._transport.close()
 
 
 class MainLink(asyncio.Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from migemu.errors import CancelledMigrationError, ConnectionLostError, MigemuError, PeerTimeoutError
 from migemu.handoff.choice import choose
@@ -13,19 +13,22 @@ from migemu.observe.usage import usage
 from migemu.source.ask import peer_state
 from migemu.source.build import Guest
 from migemu.source.channels import SendChannels
-from migemu.source.links import ChannelLink, Courier, MainLink
+from migemu.source.links import Courier, MainLink
 from migemu.source.mainwriter import MainWriter
 from migemu.source.migration import Migration, Parts
 from migemu.source.returnpath import ReturnPath
+from migemu.source.socketlink import SocketLink, connect
 from migemu.source.stream import Stream
 from migemu.threads.sync import Abort, Patience, Pool
 from migemu.wire.hello import Hello
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads
+
+T = TypeVar("T")
 
 TICK = 0.1
 """Seconds between two progress events."""
@@ -59,7 +62,7 @@ class Session:
         self._patience = Patience(threads, scenario.timeouts.phase)
         self._main = MainLink(self._courier, self._lost_main)
         self._links = [
-            ChannelLink(channel, self._courier, self._lost_channel)
+            SocketLink(channel, self._loop, self._courier, self._lost_channel)
             for channel in range(scenario.migration.channels)
         ]
         self.guest = Guest(scenario, threads)
@@ -119,35 +122,35 @@ class Session:
     async def _connect(self, host: str, port: int) -> None:
         """The main channel first, then all multifd channels at once, as QEMU does."""
         deadline = self._loop.time() + self._scenario.timeouts.connect
-        await self._open(lambda: self._main, host, port, deadline)
+        await self._open(lambda: self._loop.create_connection(lambda: self._main, host, port), deadline)
         uuid = self._scenario.migration_uuid().bytes
         await asyncio.gather(*(self._open_channel(link, uuid, host, port, deadline) for link in self._links))
         self._threads.point("connected", channels=len(self._links))
 
     async def _open_channel(
-        self, link: ChannelLink, uuid: bytes, host: str, port: int, deadline: float
+        self, link: SocketLink, uuid: bytes, host: str, port: int, deadline: float
     ) -> None:
-        await self._open(lambda: link, host, port, deadline)
-        link.write_raw(Hello(uuid, link.channel).encode())
+        connected = await self._open(lambda: connect(self._loop, host, port), deadline)
+        await self._loop.sock_sendall(connected, Hello(uuid, link.channel).encode())
+        link.attach(connected)
         self._threads.point("multifd_new_send_channel_async", channel=link.channel)
 
-    async def _open(self, protocol: Callable[[], Any], host: str, port: int, deadline: float) -> None:
+    async def _open(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
         """Connect one socket; a refused connection is tried again until the deadline."""
         while True:
             self.abort.check()
             try:
                 async with asyncio.timeout_at(deadline):
-                    await self._loop.create_connection(protocol, host, port)
+                    return await attempt()
             except (OSError, TimeoutError) as error:
                 if self._loop.time() + RETRY >= deadline or not isinstance(error, ConnectionRefusedError):
-                    raise self._unreachable(host, port, error) from None
+                    raise self._unreachable(error) from None
                 await asyncio.sleep(RETRY)
-            else:
-                return
 
-    def _unreachable(self, host: str, port: int, error: OSError | TimeoutError) -> MigemuError:
+    def _unreachable(self, error: OSError | TimeoutError) -> MigemuError:
         seconds = self._scenario.timeouts.connect
         reason = str(getattr(error, "strerror", None) or error or "no answer")
+        host, port = self._peer
         return ConnectionLostError(f"no destination at {host}:{port} within {seconds:g} s: {reason}")
 
     def _lost_main(self, error: MigemuError) -> None:
