@@ -127,8 +127,9 @@ def migrate_(
 ) -> None:
     """Migrate CONFIG between two real QEMUs with make-believe VFIO devices, and verify every byte."""
     scenario = read_scenario(config, overrides)
-    source = binary.find(program, binary.VFIO_MULTIFD)
-    destination = binary.find(to_qemu, binary.VFIO_MULTIFD) if to_qemu else source
+    needed = binary.VFIO_MULTIFD if scenario.device else (0,)
+    source = binary.find(program, needed)
+    destination = binary.find(to_qemu, needed) if to_qemu else source
     options = pair.PairOptions(
         source,
         destination,

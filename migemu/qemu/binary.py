@@ -60,6 +60,8 @@ class Launcher:
     def environment(self, preload: Path | None = None) -> dict[str, str]:
         """The environment to start it in."""
         variables = dict(os.environ)
+        if self.loader is not None:  # else it would load the modules of the machine's own QEMU
+            variables["QEMU_MODULE_DIR"] = str(self.libraries[0] / "qemu")
         if preload is not None and self.loader is None:
             others = variables.get("LD_PRELOAD")
             variables["LD_PRELOAD"] = f"{preload}:{others}" if others else str(preload)

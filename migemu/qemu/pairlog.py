@@ -59,7 +59,6 @@ class PairLog:
     def begin(self, now: float) -> None:
         """The migration begins; what the processes did before is not part of it."""
         self._begin = now
-        self.vm("source", now, running=True, runnable=True)
 
     def end(self, now: float) -> None:
         """Everything that counts has happened; the processes are ended next."""
@@ -112,7 +111,6 @@ class PairLog:
 
     def finish(self) -> tuple[list[Event], Result]:
         """The joined events, and the result."""
-        self._follow_vm()
         if not self._failed:
             self._verify_devices()
         sides = {side: self._during(events) for side, events in self._events.items()}
@@ -126,15 +124,6 @@ class PairLog:
         """Those of the migration: not of starting and ending the processes."""
         kept = [event for event in events if event.thread == "driver" or self._begin <= event.t <= self._end]
         return sorted(kept, key=lambda event: event.t)
-
-    def _follow_vm(self) -> None:
-        """A QEMU says that its VM stops or starts by its checkpoints."""
-        turns = {"src-vm-stopped": ("source", False), "dst-precopy-bh-vm-started": ("destination", True)}
-        for events in list(self._events.values()):
-            for event in [e for e in events if e.event == "vmstate_downtime_checkpoint"]:
-                side, runs = turns.get(event.get("checkpoint"), ("", False))
-                if side:
-                    self.vm(side, event.t, running=runs, runnable=True)
 
     def _verify_devices(self) -> None:
         """What every destination device took in is what its source device gave out."""

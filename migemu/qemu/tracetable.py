@@ -223,6 +223,13 @@ def _config_end(seen: Seen, line: Line) -> Iterator[Said]:
     yield "bql_held", {"holder": device, "seconds": line.t - seen.config_start[device]}
 
 
+def _run_state(_: Seen, line: Line) -> Iterator[Said]:
+    """``… 6 (prelaunch) new_state 9 (running)``: only whether the VM runs matters here."""
+    before, after = (line.words[place] == "(running)" for place in (2, 5))
+    if before != after:
+        yield "vm_state", {"running": after, "runnable": True}
+
+
 def _load_setup(seen: Seen, line: Line) -> Iterator[Said]:
     """Devices tell their own states, step by step; of QEMU's word only the begin of a load is needed."""
     if seen.side == "destination" and line.words[-1] == "RESUMING":
@@ -233,6 +240,7 @@ if TYPE_CHECKING:
     Handler = Callable[[Seen, Line], Iterator[Said]]
 
 HANDLERS: Final[Mapping[str, Handler]] = {
+    "runstate_set": _run_state,
     "migrate_set_state": _last_word("migrate_set_state", "state"),
     "vmstate_downtime_checkpoint": _checkpoint,
     "migration_bitmap_sync_end": _round,

@@ -52,7 +52,9 @@ def test_a_qemu_in_a_folder_is_started_by_its_own_loader(tmp_path: Path) -> None
     assert command[3:5] == ["--preload", str(tmp_path / "shim.so")]
     assert command[5] == str(found.program)
     assert command[-3:] == ["-L", str(tmp_path / "qemu/usr/share/qemu"), "-S"]
-    assert "LD_PRELOAD" not in found.environment(tmp_path / "shim.so")
+    environment = found.environment(tmp_path / "shim.so")
+    assert "LD_PRELOAD" not in environment
+    assert environment["QEMU_MODULE_DIR"] == str(tmp_path / "qemu/usr/lib/x86_64-linux-gnu/qemu")
 
 
 def test_its_program_by_path_is_the_same_qemu(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.qemu
 
 SMALL = """
 handoff = "load-thread"
+[platform]
+needs_interrupt_controller = false
 [ram]
 size = "16 MiB"
 [[device]]

@@ -24,6 +24,8 @@ CONFIG_LOAD_READY = "0xffffffffef100006"
 SCENARIO = """
 handoff = "load-thread"
 machine = "10.0"
+[platform]
+needs_interrupt_controller = false
 [ram]
 size = "16 MiB"
 {ram}

@@ -23,7 +23,9 @@ DEVICE = "0000:00:01.0/vfio"
 SCENARIO = f'[[device]]\nid = "{DEVICE[:-5]}"\nstate_size = 1500\n'
 
 SOURCE = """\
+1@9.6:runstate_set current_run_state 6 (prelaunch) new_state 9 (running)
 1@10.0:vmstate_downtime_checkpoint src-downtime-start
+1@10.05:runstate_set current_run_state 9 (running) new_state 7 (finish-migrate)
 1@10.1:vmstate_downtime_checkpoint src-vm-stopped
 """
 DESTINATION = """\
@@ -32,6 +34,7 @@ DESTINATION = """\
 7@10.3:vfio_load_state_device_buffer_load_end  (device0) idx 0
 7@10.4:vfio_load_device_config_state_start  (device0)
 7@10.5:vfio_load_device_config_state_end  (device0)
+1@10.55:runstate_set current_run_state 5 (inmigrate) new_state 9 (running)
 1@10.6:vmstate_downtime_checkpoint dst-precopy-bh-vm-started
 """
 
@@ -97,6 +100,13 @@ def test_nor_is_what_came_after_its_end(log: PairLog, tmp_path: Path) -> None:
 
 def test_the_vm_stops_on_one_side_and_starts_on_the_other(log: PairLog, tmp_path: Path) -> None:
     assert outcome(log, tmp_path, data("load")).runnable == "destination"
+
+
+def test_two_vms_that_run_at_a_time_break_the_invariant(log: PairLog, tmp_path: Path) -> None:
+    early = DESTINATION.replace("10.55:runstate", "10.01:runstate")
+    log.collect("source", *left(tmp_path, "source", SOURCE, data("save")))
+    log.collect("destination", *left(tmp_path, "destination", early, data("load")))
+    assert "one-vm-runs" in {check.name for check in log.finish()[1].broken()}
 
 
 def test_a_failure_is_the_reason_and_nothing_is_compared(log: PairLog, tmp_path: Path) -> None:
