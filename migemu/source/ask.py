@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from migemu.errors import MigemuError
 from migemu.wire.probe import QUESTION, decode_readiness
 
 SECONDS = 3.0
 """How long a destination has to answer."""
+PAUSE = 0.05
+"""Seconds between two questions: a process that is being killed still accepts, and then resets."""
 
 
 async def peer_state(host: str, port: int) -> str:
@@ -17,18 +20,26 @@ async def peer_state(host: str, port: int) -> str:
     A destination listens until its end, so a refused connection means that its process has ended, and with
     it whatever VM it had. No answer, or another answer, proves nothing.
     """
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(SECONDS):
-            reader, writer = await asyncio.open_connection(host, port)
-            writer.write(QUESTION)
-            said = await reader.read()
-            writer.close()
+            while True:
+                state = await _ask(host, port)
+                if state is not None:
+                    return state
+                await asyncio.sleep(PAUSE)
+    return "unknown"
+
+
+async def _ask(host: str, port: int) -> str | None:
+    """One question; None when it was not answered."""
+    try:
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(QUESTION)
+        said = await reader.read()
+        writer.close()
+        readiness = decode_readiness(said)
     except ConnectionRefusedError:
         return "gone"
-    except (OSError, TimeoutError):
-        return "unknown"
-    try:
-        readiness = decode_readiness(said)
-    except MigemuError:
-        return "unknown"
-    return "running" if readiness is not None and readiness.state == "running" else "unknown"
+    except (OSError, MigemuError):
+        return None
+    return "running" if readiness is not None and readiness.state == "running" else None
