@@ -70,5 +70,5 @@ class Ack(Handoff):
     def stream_end(self) -> None:
         """Wait for the last acknowledgement, and for nothing else."""
         self.check_started()
-        with self.machine.without_bql():
-            self._complete.wait(f"the acknowledgements of {', '.join(self.machine.slots)}")
+        with self.naming_the_late(), self.machine.without_bql():
+            self._complete.wait("the last acknowledgement")

@@ -48,3 +48,13 @@ def same_handoff(features: Iterable[str], ours: str) -> None:
             f"the source runs hand-off {said[0]}, this side {ours}: give both the same handoff and machine",
             channel="main",
         )
+
+
+def same_vm(theirs: bytes | None, ours: bytes | None) -> None:
+    """Compare the uuid that the stream says, where it says one, with this side's.
+
+    Raises:
+        WireError: they differ.
+    """
+    if None not in (theirs, ours) and theirs != ours:
+        raise WireError("the stream is of another VM: its uuid is not this side's", channel="main")

@@ -14,7 +14,7 @@ from __future__ import annotations
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, ClassVar
 
-from migemu.errors import WireError
+from migemu.errors import PeerTimeoutError, WireError
 from migemu.handoff.design import Carrier, Loader
 from migemu.handoff.machine import Config, Machine, Slot
 from migemu.wire.vfio import FLAG_CONFIG, unwrap_config
@@ -101,13 +101,23 @@ class Handoff:
             WireError: SWITCHOVER_START never came (a real QEMU completes with empty devices here).
         """
         self.check_started()
-        with self.machine.without_bql():
+        with self.naming_the_late(), self.machine.without_bql():
             self.machine.pool.wait(self.machine.patience)
 
     def check_started(self) -> None:
         """Refuse a stream that ended before loading began, as :meth:`stream_end` says."""
         if not self.started and self.design.switchover_start:
             raise WireError("the stream ended without SWITCHOVER_START", channel="main", phase="eof")
+
+    @contextmanager
+    def naming_the_late(self) -> Iterator[None]:
+        """Around a wait for all devices: when it runs out, say which of them are not loaded."""
+        try:
+            yield
+        except PeerTimeoutError as error:
+            slots = self.machine.slots.values()
+            late = ", ".join(slot.name for slot in slots if slot.device.config_digest is None)
+            raise PeerTimeoutError(f"{error.message}; not loaded yet: {late}") from None
 
     # Where the incoming thread holds the BQL; QEMU's main thread does throughout, but for idle moments.
 
@@ -151,8 +161,15 @@ class Handoff:
         """`channel` is closed: it brings nothing more."""
 
     def device_packet(self, packet: DevicePacket) -> None:
-        """A device-state packet is complete: queue it by its idx."""
+        """A device-state packet is complete: queue it by its idx.
+
+        Raises:
+            WireError: it has no place in the device's reassembly, or none in this design.
+        """
         buffers = self.machine.slot(packet.device).buffers
+        if self.design.data is Carrier.MAIN:
+            told = f"device state on multifd, but hand-off {self.design.name} sends it on the main channel"
+            raise WireError(told, device=packet.device, idx=packet.idx)
         is_config = bool(packet.flags & FLAG_CONFIG)
         buffers.insert(packet.idx, packet.data, is_config, packet.version)
 

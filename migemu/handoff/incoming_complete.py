@@ -51,7 +51,7 @@ class IncomingComplete(Handoff):
         super().__init__(machine)
         self._notifiers: list[Callable[[str], None]] = [self._vfio_notify]
         self._data_in: Queue[tuple[Slot, Config]] = Queue(
-            machine.threads, machine.abort, "the data of a VFIO device", limit=UNBOUNDED
+            machine.threads, machine.abort, "the data", limit=UNBOUNDED
         )
 
     def load(self, slot: Slot) -> None:
@@ -75,5 +75,10 @@ class IncomingComplete(Handoff):
         if reason != INCOMING_COMPLETE:
             return
         for _ in self.machine.slots:
-            slot, config = self._data_in.get(self.machine.patience)
+            slot, config = self._wait_for_any()
             self.load_config(slot, config)
+
+    def _wait_for_any(self) -> tuple[Slot, Config]:
+        """Whichever device posts next, the BQL kept."""
+        with self.naming_the_late():
+            return self._data_in.get(self.machine.patience)

@@ -65,8 +65,8 @@ class LoadFinish(Handoff):
         """Ask all devices until every one is loaded; the BQL is kept."""
         self.check_started()
         machine = self.machine
-        with self._ready_lock:
-            machine.abort.wait_for(self._ready, self._all_loaded, machine.patience, self._missing())
+        with self.naming_the_late(), self._ready_lock:
+            machine.abort.wait_for(self._ready, self._all_loaded, machine.patience, "load_finish")
         machine.abort.check()
 
     def _all_loaded(self) -> bool:
@@ -81,6 +81,3 @@ class LoadFinish(Handoff):
             self.load_config(slot, config)
             self._loaded.add(slot.name)
         return slot.name in self._loaded
-
-    def _missing(self) -> str:
-        return f"load_finish of {', '.join(self.machine.slots)}"

@@ -47,7 +47,7 @@ class PostLoadJobs(Handoff):
         super().__init__(machine)
         self._registered = 0
         self._jobs: Queue[Callable[[], None]] = Queue(
-            machine.threads, machine.abort, "the post-load jobs", limit=UNBOUNDED
+            machine.threads, machine.abort, "post-load jobs", limit=UNBOUNDED
         )
 
     def load_setup(self) -> None:
@@ -69,5 +69,5 @@ class PostLoadJobs(Handoff):
             job()
 
     def _next_job(self) -> Callable[[], None]:
-        with self.machine.without_bql():
+        with self.naming_the_late(), self.machine.without_bql():
             return self._jobs.get(self.machine.patience)
