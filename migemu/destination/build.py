@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from migemu.destination.core import Plan
@@ -59,6 +60,9 @@ def make_plan(scenario: Scenario, threads: Threads, resume: Callable[[int], None
         flow=flow,
         interrupt_controller_load_time=scenario.platform.interrupt_controller_load_time,
         devices=devices,
+        queue_main=scenario.limits.queue_main,
+        max_commands=scenario.limits.max_commands,
+        uuid=scenario.migration_uuid().bytes,
     )
 
 
@@ -73,8 +77,9 @@ def flow_of(scenario: Scenario, threads: Threads, resume: Callable[[int], None])
         per_device=without(limits.queue_per_device, reserve),
         total=without(limits.queue_total, reserve * len(scenario.device)),
         on_resume=resume,
+        slots=limits.slots_per_device,
     )
-    return flow, BufferLimits(queue_bytes=own_cap)
+    return flow, BufferLimits(queue_bytes=own_cap, slots=limits.slots_per_device)
 
 
 def without(cap: int | None, reserve: int) -> int | None:
@@ -84,4 +89,4 @@ def without(cap: int | None, reserve: int) -> int | None:
 
 def wire_limits(scenario: Scenario) -> WireLimits:
     """What the peer may announce."""
-    return WireLimits(max_payload=scenario.limits.max_payload)
+    return WireLimits(**{field.name: getattr(scenario.limits, field.name) for field in fields(WireLimits)})

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 RECEIVE_THREAD = "receive thread"
 """The hold of a channel whose own thread works on what came (designs in which receivers load devices)."""
 
+NO_GOODBYE = "closed without TLS's goodbye: something cut the connection, or the peer did not end well"
+"""What a connection's end means when anybody in between could have made it."""
+
 
 class Receiver(Protocol):
     """Where a channel's packets go (the destination's core)."""
@@ -54,6 +57,8 @@ class ChannelProtocol(asyncio.BufferedProtocol):
         reader: PacketReader,
         receiver: Receiver,
         loop: asyncio.AbstractEventLoop,
+        *,
+        secure: bool = False,
     ) -> None:
         self.channel = channel
         self._transport = transport
@@ -62,6 +67,7 @@ class ChannelProtocol(asyncio.BufferedProtocol):
         self._loop = loop
         self._holds: set[str] = {"setup"}
         self._closed = False
+        self._goodbye = not secure
         transport.pause_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
@@ -115,7 +121,8 @@ class ChannelProtocol(asyncio.BufferedProtocol):
         self._transport.abort()
 
     def eof_received(self) -> bool:
-        """The peer has nothing more to send; we close too."""
+        """The peer has nothing more to send; we close too. Over TLS only its goodbye ends up here."""
+        self._goodbye = True
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -132,7 +139,7 @@ class ChannelProtocol(asyncio.BufferedProtocol):
             self._reader.ended()
         except MigemuError as error:
             return error.at(channel=self.channel)
-        return None
+        return None if self._goodbye else ConnectionLostError(NO_GOODBYE, channel=self.channel)
 
     def close(self) -> None:
         """The migration is over: let the socket go."""

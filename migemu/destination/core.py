@@ -20,6 +20,7 @@ from migemu.threads.sync import Abort, Bql, Patience, Pool, Queue
 from migemu.threads.witness import WitnessedThreads
 from migemu.vfio.reassembly import StateBuffers
 from migemu.wire.multifd import DevicePacket
+from migemu.wire.records import Opaque, RamPage, Tail, VfioConfig, VfioData
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
 
 MAIN_QUEUE = 16
 """Records of the main channel that may wait for the incoming thread; a DATA block is up to 1 MiB."""
+WEIGHTY = (Opaque, RamPage, Tail, VfioConfig, VfioData)
+
+
+def weight(record: Any) -> int:
+    """Bytes that a record of the main channel holds, for those that may hold many."""
+    return len(record.data) if isinstance(record, WEIGHTY) else 0
 
 
 class Memory:
@@ -60,6 +67,9 @@ class Plan:
     flow: Flow | None
     interrupt_controller_load_time: float
     devices: Callable[[Bql], Sequence[LoadDevice]]
+    queue_main: float = float("inf")
+    max_commands: int = 100_000
+    uuid: bytes | None = None
     buffers: type[StateBuffers] = StateBuffers
     barrier: type[SyncBarrier] = SyncBarrier
     incoming: type[Incoming] = Incoming
@@ -88,7 +98,14 @@ class Core:
         self.patience = Patience(plan.threads, plan.patience)
         self.bql = Bql(plan.threads)
         self.pool = Pool(plan.threads, self.abort, "load threads")
-        self.queue: Queue[Any] = Queue(plan.threads, self.abort, "the main channel", limit=MAIN_QUEUE)
+        self.queue: Queue[Any] = Queue(
+            plan.threads,
+            self.abort,
+            "the main channel",
+            limit=MAIN_QUEUE,
+            weigh=weight,
+            limit_bytes=plan.queue_main,
+        )
         self.barrier = plan.barrier(plan.threads, self.abort, self.patience, plan.channels)
         self.memory = Memory(plan.ram)
         self.ram_bytes = 0
@@ -124,7 +141,15 @@ class Core:
         self.handoff = plan.handoff(self.machine)
         self.abort.on_abort(self.handoff.abort)
         self.incoming = plan.incoming(
-            self.machine, self.handoff, self.queue, self.barrier, self.memory, self.reply, plan.machine_name
+            self.machine,
+            self.handoff,
+            self.queue,
+            self.barrier,
+            self.memory,
+            self.reply,
+            plan.machine_name,
+            uuid=plan.uuid,
+            max_commands=plan.max_commands,
         )
         self.finish = plan.finish(self)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from migemu import __version__
 from migemu.destination.mainchannel import End
-from migemu.errors import ConnectionLostError, MigemuError, WireError
+from migemu.errors import ConnectionLostError, LimitError, MigemuError, WireError
 from migemu.handoff import agreement
 from migemu.handoff.machine_types import machine_type
 from migemu.wire import extension, records, returnpath
@@ -51,6 +51,8 @@ class Incoming:
         memory: guest RAM.
         reply: writes bytes to the return path.
         machine_name: this side's machine type; the stream's must be the same.
+        uuid: this side's; a stream that says its own must say the same.
+        max_commands: ``limits.max_commands``.
     """
 
     def __init__(
@@ -62,6 +64,9 @@ class Incoming:
         memory: Memory,
         reply: Callable[[bytes], None],
         machine_name: str,
+        *,
+        uuid: bytes | None = None,
+        max_commands: int = 100_000,
     ) -> None:
         self._machine = machine
         self._handoff = handoff
@@ -70,6 +75,8 @@ class Incoming:
         self._memory = memory
         self._reply = reply
         self._machine_name = machine_name
+        self._uuid = uuid
+        self._commands, self._max_commands = 0, max_commands
         self._flush_word = machine_type(machine_name).flush_word
         self._parts = extension.PartsReader()
         self._acts = self._table()
@@ -115,6 +122,7 @@ class Incoming:
             MigemuError: what ended the migration.
         """
         self._handoff.load_setup()
+        self.phase = "active"
         with self._handoff.stream():
             while not self._ended:
                 self.act(self.next_record())
@@ -138,6 +146,7 @@ class Incoming:
     def _configuration(self, record: records.Configuration) -> None:
         try:
             agreement.same_machine(record.machine, self._machine_name)
+            agreement.same_vm(record.uuid, self._uuid)
         except WireError:
             self._hear_how_to_answer()
             raise
@@ -174,6 +183,10 @@ class Incoming:
     # commands
 
     def _command(self, record: records.Command) -> None:
+        self._commands += 1  # they are answered and recorded: a peer may not send them for ever
+        if self._commands > self._max_commands:
+            told = f"more than limits.max_commands = {self._max_commands}"
+            raise LimitError(told, limit="limits.max_commands", channel="main")
         acts = {
             MIG_CMD_OPEN_RETURN_PATH: self._open_return_path,
             MIG_CMD_PING: self._ping,

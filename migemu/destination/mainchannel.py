@@ -11,6 +11,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from migemu.destination.channel import NO_GOODBYE
 from migemu.errors import ConnectionLostError, MigemuError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class MainProtocol(asyncio.BufferedProtocol):
         records: where records go.
         patience: touched whenever bytes arrive.
         on_end: called once, on the loop, when the connection is gone.
+        secure: the connection speaks TLS, so that its end can be told from a cut.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class MainProtocol(asyncio.BufferedProtocol):
         records: Queue[Record | End],
         patience: Patience,
         on_end: Callable[[End], None],
+        *,
+        secure: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
@@ -60,6 +64,7 @@ class MainProtocol(asyncio.BufferedProtocol):
         self._gone = asyncio.Event()
         self._ended = False
         self._discarding = False
+        self._goodbye = not secure
         self._bin = bytearray(BIN_SIZE)
         records.on_room = self._room
 
@@ -101,6 +106,7 @@ class MainProtocol(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """The source has nothing more to send; the return path may still be written."""
+        self._goodbye = True
         self._end(self._truncated())
         return True
 
@@ -114,7 +120,7 @@ class MainProtocol(asyncio.BufferedProtocol):
             self._reader.ended()
         except MigemuError as error:
             return error.at(channel="main")
-        return None
+        return None if self._goodbye else ConnectionLostError(NO_GOODBYE, channel="main")
 
     def _end(self, error: MigemuError | None) -> None:
         self._gone.set()

@@ -1,235 +1,207 @@
 """Telling connections apart: by their first bytes and the hello's uuid and id, in any arrival order.
 
 QEMU 7.2 took the first connection for the main channel (B13), later versions block their main loop on a
-connection that says nothing (B2, B6 of the wire table). Here every connection is greeted by an object of
-its own with a time limit of its own: a silent one holds up nobody, a wrong one is refused and named, and
-the slots stay free for the peer that is waited for.
+connection that says nothing (B2, B6 of the wire table). Here a wrong connection is refused and named, and
+the places stay free for the peer that is waited for. Until the migration has begun a source may go away or
+never become complete: its places are then free for the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING
 
 from migemu import __version__
-from migemu.errors import ConnectionLostError, LimitError, MigemuError, PeerTimeoutError, WireError
-from migemu.wire.hello import HELLO_SIZE, Hello, identify
-from migemu.wire.probe import QUESTION, Readiness
+from migemu.errors import ConnectionLostError, LimitError, MigemuError, PeerError, PeerTimeoutError, WireError
+from migemu.link.tls import check_name
+from migemu.wire.probe import Readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from uuid import UUID
 
+    from migemu.destination.greeter import Greeter, Place
+    from migemu.scenario import Scenario
     from migemu.threads.api import Threads
+    from migemu.wire.hello import Hello
 
-MAGIC_SIZE = 4
+REMEMBERED = 8
+"""Refusals that are repeated in the error of a source that never came."""
 
 
 class Reception:
-    """The slots of one migration: a main channel and `channels` multifd channels.
+    """The places of one migration: a main channel and its multifd channels.
 
     Args:
-        threads: for events.
-        uuid: what every hello must carry.
-        channels: how many multifd channels are expected.
-        hello_timeout: seconds a connection has for its first bytes.
+        scenario: channels, uuid, limits.
+        threads: for events and time.
         running: whether the VM runs here.
-        max_connections: connections that may be open at one time, those in their greeting included.
     """
 
-    def __init__(
-        self,
-        threads: Threads,
-        *,
-        uuid: UUID,
-        channels: int,
-        hello_timeout: float,
-        max_connections: int,
-        running: Callable[[], bool],
-    ) -> None:
+    def __init__(self, scenario: Scenario, threads: Threads, running: Callable[[], bool]) -> None:
         self.threads = threads
-        self.hello_timeout = hello_timeout
-        self._uuid = uuid.bytes
-        self._channels = channels
-        self._max_connections = max_connections
-        self._unfinished: set[Greeter] = set()
-        self.running = running
+        self.hello_timeout = scenario.limits.hello_timeout
+        self._uuid = scenario.migration_uuid().bytes
+        self._channels = scenario.migration.channels
+        self._limits = scenario.limits
+        self._arrival = scenario.timeouts.arrival
+        self._client_name = scenario.tls.client_name
+        self._running = running
+        self._unfinished: dict[Greeter, None] = {}
+        self._since = 0.0
         self._closed = False
         self._begun = False
-        self.main: asyncio.Transport | None = None
-        self.multifd: dict[int, asyncio.Transport] = {}
-        self.refusals: list[MigemuError] = []
+        self._refused = 0
+        self.places: dict[Place, Greeter] = {}
+        self.refusals: deque[MigemuError] = deque(maxlen=REMEMBERED)
         self.complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    # connections that have not said what they are
+
     def enter(self, greeter: Greeter) -> None:
-        """A connection was accepted."""
-        if self._closed or self._open() >= self._max_connections:
-            limit = "limits.max_connections"
-            greeter.refuse(LimitError("no more connections are accepted now", limit=limit))
+        """A connection was accepted; where there are too many, the oldest silent one makes way."""
+        if self._closed:
+            greeter.drop()
             return
-        self._unfinished.add(greeter)
+        limit = self._met()
+        if limit is not None:
+            loser = next(iter(self._unfinished), greeter)
+            loser.refuse(LimitError(f"limits.{limit} is met by new connections", limit=f"limits.{limit}"))
+            if loser is greeter:
+                return
+        self._unfinished[greeter] = None
+
+    def _met(self) -> str | None:
+        if len(self._unfinished) >= self._limits.max_unfinished:
+            return "max_unfinished"
+        most = self._limits.max_connections
+        return "max_connections" if len(self._unfinished) + len(self.places) >= most else None
 
     def leave(self, greeter: Greeter) -> None:
         """A connection has finished its greeting, one way or the other."""
-        self._unfinished.discard(greeter)
+        self._unfinished.pop(greeter, None)
 
     def refused(self, error: MigemuError) -> None:
         """A connection was turned away; the migration it is not part of goes on."""
+        self._refused += 1
         self.refusals.append(error)
-        self.threads.point("connection_refused", reason=str(error))
+        most = self._limits.refusals
+        if self._refused <= most:
+            self.threads.point("connection_refused", reason=str(error))
+        elif self._refused == most + 1:
+            self.threads.point(
+                "connection_refused", reason="more than limits.refusals: only counted from now"
+            )
 
-    def place_main(self, transport: asyncio.Transport) -> None:
-        """The main channel is here."""
-        if self.main is not None:
+    # places
+
+    def place_main(self, greeter: Greeter) -> None:
+        """The main channel is here.
+
+        Raises:
+            WireError: this migration has one already.
+        """
+        if self._taken("main"):
             raise WireError("a second main channel; this migration has one already", channel="main")
-        self.main = transport
-        self._check_complete()
+        self._place("main", greeter)
 
-    def place_multifd(self, hello: Hello, transport: asyncio.Transport) -> None:
-        """A multifd channel is here."""
-        self._check_hello(hello)
-        self.multifd[hello.channel] = transport
-        self.threads.point("multifd_recv_new_channel", channel=hello.channel)
-        self._check_complete()
+    def place_multifd(self, hello: Hello, greeter: Greeter) -> None:
+        """A multifd channel is here.
 
-    def _check_hello(self, hello: Hello) -> None:
+        Raises:
+            WireError: it is not of this migration, or its place is taken.
+        """
         channel = hello.channel
         if hello.uuid != self._uuid:
             theirs, ours = hello.uuid.hex(), self._uuid.hex()
             raise WireError(f"the hello's uuid is {theirs}, this VM's is {ours}", channel=channel)
         if channel >= self._channels:
             raise WireError(f"channel id {channel} exceeds channel count {self._channels}", channel=channel)
-        if channel in self.multifd:
+        if self._taken(channel):
             raise WireError(f"received id {channel} already set up", channel=channel)
+        self._place(channel, greeter)
+        self.threads.point("multifd_recv_new_channel", channel=channel)
 
-    def _check_complete(self) -> None:
-        if self.main is not None and len(self.multifd) == self._channels and not self.complete.done():
+    def _taken(self, place: Place) -> bool:
+        """Whether a living connection has that place; a dead one loses it here."""
+        if not self._begun:
+            self.sweep()
+        return place in self.places
+
+    def _place(self, place: Place, greeter: Greeter) -> None:
+        self._check_identity(greeter)
+        if not self.places:
+            self._since = self.threads.now()
+        self.places[place] = greeter
+        greeter.pause()
+        if len(self.places) == self._channels + 1 and not self.complete.done():
             self.complete.set_result(None)
 
-    def _open(self) -> int:
-        return len(self._unfinished) + len(self.multifd) + (self.main is not None)
+    def _check_identity(self, greeter: Greeter) -> None:
+        """Every channel of one migration shows the same certificate."""
+        check_name(greeter.who, self._client_name)
+        first = next(iter(self.places.values()), greeter)
+        if first.who != greeter.who:
+            raise PeerError(f"the peer is {greeter.who}, the channels before it were {first.who}")
 
-    def begin(self) -> None:
-        """The migration runs: whoever comes now is not part of it."""
+    def sweep(self) -> None:
+        """Free the places of connections that are gone, and of a source that does not become complete."""
+        for greeter in [greeter for greeter in self.places.values() if greeter.gone()]:
+            if self.lost(greeter):
+                greeter.drop()
+        if self.places and self.threads.now() - self._since > self._arrival:
+            late = f"not complete within timeouts.arrival = {self._arrival:g} s: {self.absent()}"
+            self.refused(PeerTimeoutError(late, phase="connect"))
+            self._free_all()
+
+    def lost(self, greeter: Greeter) -> bool:
+        """A placed connection went away before the migration began: its place is free."""
+        place = next((place for place, holder in self.places.items() if holder is greeter), None)
+        if place is None:
+            return False
+        del self.places[place]
+        self.refused(ConnectionLostError("closed before every channel was connected", channel=place))
+        return True
+
+    def _free_all(self) -> None:
+        holders, self.places = list(self.places.values()), {}
+        for greeter in holders:
+            greeter.drop()
+
+    def begin(self) -> dict[Place, Greeter]:
+        """The migration runs: whoever comes now is not part of it. Who is."""
         self._begun = True
+        return self.places
+
+    # what others are told
 
     def answer_probe(self) -> bytes:
         """What a readiness probe is told."""
-        some = self.main is not None or self.multifd
-        state = (
-            "running"
-            if self.running()
-            else "migrating"
-            if self._begun
-            else "connecting"
-            if some
-            else "waiting"
-        )
-        return Readiness(__version__, state).encode()
+        return Readiness(__version__, self._state()).encode()
+
+    def _state(self) -> str:
+        if self._running():
+            return "running"
+        if self._begun:
+            return "migrating"
+        return "connecting" if self.places else "waiting"
+
+    def absent(self) -> str:
+        """Who has not come."""
+        names = ["main"] * ("main" not in self.places)
+        names += [f"multifd {channel}" for channel in range(self._channels) if channel not in self.places]
+        return f"missing {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
 
     def missing(self) -> str:
-        """Who has not come yet, for the error that says so."""
-        absent = [f"multifd {channel}" for channel in range(self._channels) if channel not in self.multifd]
-        names = (["main"] if self.main is None else []) + absent
-        refused = f"; refused: {'; '.join(map(str, self.refusals[-3:]))}" if self.refusals else ""
-        return f"missing {', '.join(names[:8])}{' …' if len(names) > 8 else ''}{refused}"
+        """Who has not come yet and who was turned away, for the error that says so."""
+        if not self.refusals:
+            return self.absent()
+        return f"{self.absent()}; refused: {'; '.join(str(error) for error in list(self.refusals)[-3:])}"
 
     def close(self) -> None:
         """Accept nobody any more, and let go of whoever is still in the greeting."""
         self._closed = True
         for greeter in list(self._unfinished):
             greeter.drop()
-
-
-class Greeter(asyncio.BufferedProtocol):
-    """Reads a connection's first bytes, and only those, then hands the transport on.
-
-    Args:
-        reception: where the connection belongs.
-        adopt: called with (transport, channel id or None for main) once it is placed; sets the protocol
-            that reads the rest.
-    """
-
-    def __init__(self, reception: Reception, adopt: Callable[[asyncio.Transport, int | None], None]) -> None:
-        self._reception = reception
-        self._adopt = adopt
-        self._buffer = bytearray(HELLO_SIZE)
-        self._have = 0
-        self._want = MAGIC_SIZE
-        self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: Any) -> None:
-        """Start the clock of the greeting."""
-        self._transport = transport
-        seconds = self._reception.hello_timeout
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._too_late)
-        self._reception.enter(self)
-
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
-        """Room for exactly what is still needed: nothing of the stream behind it is read here."""
-        return memoryview(self._buffer)[self._have : self._want]
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Look at what is there."""
-        self._have += nbytes
-        if self._have < self._want:
-            return
-        try:
-            self._recognise()
-        except MigemuError as error:
-            self.refuse(error.at(phase="hello"))
-
-    def _recognise(self) -> None:
-        if self._want == MAGIC_SIZE and self._is_probe():
-            return
-        if self._want == MAGIC_SIZE and identify(bytes(self._buffer[:MAGIC_SIZE])) == "multifd":
-            self._want = HELLO_SIZE
-            return
-        assert self._transport is not None  # noqa: S101  buffer_updated comes after connection_made
-        channel = None if self._want == MAGIC_SIZE else self._place_multifd(self._transport)
-        if channel is None:
-            self._reception.place_main(self._transport)
-        self._finish()
-        self._adopt(self._transport, channel)
-
-    def _is_probe(self) -> bool:
-        """Answer a readiness probe, which takes no part in the migration."""
-        if bytes(self._buffer[:MAGIC_SIZE]) != QUESTION or self._transport is None:
-            return False
-        self._finish()
-        self._transport.write(self._reception.answer_probe())
-        self._transport.close()
-        return True
-
-    def _place_multifd(self, transport: asyncio.Transport) -> int:
-        hello = Hello.decode(bytes(self._buffer))
-        self._reception.place_multifd(hello, transport)
-        return hello.channel
-
-    def _too_late(self) -> None:
-        seconds, have = self._reception.hello_timeout, self._have
-        self.refuse(PeerTimeoutError(f"said {have} of {self._want} bytes in {seconds:g} s", phase="hello"))
-
-    def refuse(self, error: MigemuError) -> None:
-        """Turn the connection away and say why."""
-        self._reception.refused(error)
-        self.drop()
-
-    def drop(self) -> None:
-        """Close without a word."""
-        self._finish()
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _finish(self) -> None:
-        self._reception.leave(self)
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It went away by itself: a probe when it said nothing, else worth a word."""
-        if self in self._reception._unfinished and self._have:  # noqa: SLF001  the reception's own helper
-            reason = f"closed after {self._have} of {self._want} bytes ({exc or 'end of stream'})"
-            self._reception.refused(ConnectionLostError(reason, phase="hello"))
-        self._finish()
+        if not self._begun:
+            self._free_all()

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 from migemu.destination.build import make_plan, wire_limits
 from migemu.destination.channel import RECEIVE_THREAD, ChannelProtocol
 from migemu.destination.core import Core
+from migemu.destination.door import Door
 from migemu.destination.mainchannel import End, MainProtocol
 from migemu.destination.progress import progress_of
-from migemu.destination.reception import Greeter, Reception
-from migemu.errors import (
-    CancelledMigrationError,
-    ConnectionLostError,
-    MigemuError,
-    PeerTimeoutError,
-    UsageError,
-)
+from migemu.destination.reception import Reception
+from migemu.errors import CancelledMigrationError, MigemuError, PeerTimeoutError
+from migemu.link import tls
+from migemu.link.stages import Stages
 from migemu.wire import extension, returnpath
 from migemu.wire.buffers import HeapPool
 from migemu.wire.mainreader import MainReader
@@ -25,11 +22,14 @@ from migemu.wire.reader import PacketReader
 from migemu.wire.vfio import FLAG_CONFIG
 
 if TYPE_CHECKING:
+    from migemu.destination.greeter import Greeter, Place
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads
     from migemu.wire.multifd import DevicePacketHeader
 
 MAGIC = b"QEVM"
+STAGES = {"setup": "setup", "switchover": "switchover", "non-iterable": "switchover", "eof": "switchover"}
+"""Which time limit holds in which phase, besides the one for silence and the one for the whole."""
 TICK = 0.1
 """Seconds between two progress events."""
 ALIVE_EVERY = 5
@@ -65,14 +65,8 @@ class Session:
         self.core = Core(plan, self._reply, lambda channel: self._release(channel, "sync"))
         self.core.machine.on_idle = lambda channel: self._release(channel, RECEIVE_THREAD)
         self.core.abort.on_abort(lambda _: self._loop.call_soon_threadsafe(self._done.set))
-        self._reception = Reception(
-            threads,
-            uuid=scenario.migration_uuid(),
-            channels=scenario.migration.channels,
-            hello_timeout=scenario.limits.hello_timeout,
-            max_connections=scenario.limits.max_connections,
-            running=lambda: self.core.running,
-        )
+        self._reception = Reception(scenario, threads, lambda: self.core.running)
+        self._stages = Stages(threads, scenario.timeouts, STAGES)
 
     async def run(self, host: str, port: int) -> MigemuError | None:
         """Listen, take one migration, end; the error that ended it, if any.
@@ -80,7 +74,7 @@ class Session:
         Raises:
             UsageError: the address cannot be listened on.
         """
-        server = await self._listen(host, port)
+        door = await self._listen(host, port)
         ticker = self._loop.create_task(self._tick())
         try:
             await self._wait_for_source()
@@ -95,51 +89,51 @@ class Session:
         finally:
             await self._close()
             ticker.cancel()
-            server.close()
+            door.close()
         return self.core.abort.error
 
-    async def _listen(self, host: str, port: int) -> asyncio.Server:
+    async def _listen(self, host: str, port: int) -> Door:
         backlog = self._scenario.migration.channels + 16
-        try:
-            server = await self._loop.create_server(self._greeter, host, port, backlog=backlog)
-        except OSError as error:
-            raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
-        address = server.sockets[0].getsockname()
+        door = Door(self._reception, tls.context(self._scenario.tls, "destination"), backlog)
+        address = await door.open(host, port)
         self._threads.point("vm_state", running=False, runnable=False)
         self._threads.point("listening", host=address[0], port=address[1])
-        return server
-
-    def _greeter(self) -> Greeter:
-        return Greeter(self._reception, self._adopt)
+        return door
 
     async def _wait_for_source(self) -> None:
+        """Wait until a whole source is here; one that goes away before makes room for the next."""
         seconds = self._scenario.timeouts.connect
-        arrived: asyncio.Future[Any] = self._reception.complete
-        over: asyncio.Future[Any] = asyncio.ensure_future(self._done.wait())
-        await asyncio.wait({arrived, over}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
-        self.core.abort.check()
-        if not arrived.done():
-            missing = self._reception.missing()
-            raise PeerTimeoutError(f"no complete source within {seconds:g} s; {missing}", phase="connect")
+        end = self._loop.time() + seconds
+        while not self._reception.complete.done():
+            await asyncio.wait({self._reception.complete}, timeout=TICK)
+            self.core.abort.check()
+            self._reception.sweep()
+            if self._loop.time() >= end and not self._reception.complete.done():
+                missing = self._reception.missing()
+                limit = f"timeouts.connect = {seconds:g} s"
+                raise PeerTimeoutError(f"no complete source within {limit}; {missing}", phase="connect")
 
     def _start(self) -> None:
         """Everybody is here: the incoming thread runs, the channels are read."""
         self._started = True
-        self._reception.begin()
+        places = self._reception.begin()
+        for place, greeter in places.items():
+            self._adopt(place, greeter)
         self.core.start(lambda: self._loop.call_soon_threadsafe(self._done.set))
         for channel in self._channels.values():
             channel.release("setup")
 
-    def _adopt(self, transport: asyncio.Transport, channel: int | None) -> None:
-        """A connection said what it is: give it the protocol that reads the rest."""
-        if channel is None:
-            self._adopt_main(transport)
+    def _adopt(self, place: Place, greeter: Greeter) -> None:
+        """A connection's turn has come: give it the protocol that reads the rest."""
+        transport = greeter.transport
+        assert transport is not None  # noqa: S101  it was read from
+        if place == "main":
+            self._adopt_main(transport, secure=greeter.secure)
             return
-        reader = PacketReader(self._pool, self._limits, self._admission(channel))
-        protocol = ChannelProtocol(channel, transport, reader, self.core, self._loop)
-        self._readers[channel] = reader
-        self._channels[channel] = protocol
+        reader = PacketReader(self._pool, self._limits, self._admission(place))
+        protocol = ChannelProtocol(place, transport, reader, self.core, self._loop, secure=greeter.secure)
+        self._readers[place] = reader
+        self._channels[place] = protocol
         transport.set_protocol(protocol)
 
     def _admission(self, channel: int) -> Any:
@@ -153,20 +147,17 @@ class Session:
 
         return admit
 
-    def _adopt_main(self, transport: asyncio.Transport) -> None:
+    def _adopt_main(self, transport: asyncio.Transport, *, secure: bool) -> None:
         reader = MainReader(self._pool, self._limits)
-        self._main = MainProtocol(transport, reader, self.core.queue, self.core.patience, self._main_ended)
-        transport.set_protocol(self._main)
-        self._main.feed(MAGIC)
+        core = self.core
+        main = MainProtocol(transport, reader, core.queue, core.patience, self._main_ended, secure=secure)
+        self._main = main
+        transport.set_protocol(main)
+        main.feed(MAGIC)
+        transport.resume_reading()
 
     def _main_ended(self, end: End) -> None:
-        if not self._started:
-            self._fail(
-                ConnectionLostError(
-                    "the source closed the main channel before every channel was connected", phase="connect"
-                )
-            )
-        elif end.error is not None and self.core.incoming.phase != "commit":
+        if end.error is not None and self.core.incoming.phase != "commit":
             self._fail(end.error)  # in the commit START may stand before it in the queue: its order decides
 
     def _reply(self, data: bytes) -> None:
@@ -190,9 +181,17 @@ class Session:
         while True:
             await asyncio.sleep(TICK)
             self._threads.point("progress", **progress_of(self.core, self._readers).fields())
+            self._check_stage()
             self._ticks += 1
             if self._ticks % ALIVE_EVERY == 0 and self._moved():
                 self._reply(returnpath.encode(extension.RP_ALIVE))
+
+    def _check_stage(self) -> None:
+        """A stage of the migration may not take longer than its time limit, however much moves in it."""
+        try:
+            self._stages.check(self.core.incoming.phase if self._started else "connect")
+        except MigemuError as error:
+            self._fail(error)
 
     def _moved(self) -> bool:
         """Whether anything moved since the last sign of life; a destination that is stuck keeps silent."""

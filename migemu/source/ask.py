@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from migemu.errors import MigemuError
 from migemu.wire.probe import QUESTION, decode_readiness
+
+if TYPE_CHECKING:
+    import ssl
 
 SECONDS = 3.0
 """How long a destination has to answer."""
@@ -14,7 +18,9 @@ PAUSE = 0.05
 """Seconds between two questions: a process that is being killed still accepts, and then resets."""
 
 
-async def peer_state(host: str, port: int) -> str:
+async def peer_state(
+    host: str, port: int, context: ssl.SSLContext | None = None, server_name: str | None = None
+) -> str:
     """``running``, ``gone`` (nobody listens there any more), or ``unknown``.
 
     A destination listens until its end, so a refused connection means that its process has ended, and with
@@ -23,17 +29,17 @@ async def peer_state(host: str, port: int) -> str:
     with suppress(TimeoutError):
         async with asyncio.timeout(SECONDS):
             while True:
-                state = await _ask(host, port)
+                state = await _ask(host, port, context, server_name)
                 if state is not None:
                     return state
                 await asyncio.sleep(PAUSE)
     return "unknown"
 
 
-async def _ask(host: str, port: int) -> str | None:
+async def _ask(host: str, port: int, context: ssl.SSLContext | None, server_name: str | None) -> str | None:
     """One question; None when it was not answered."""
     try:
-        reader, writer = await asyncio.open_connection(host, port)
+        reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=server_name)
         writer.write(QUESTION)
         said = await reader.read()
         writer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from migemu.errors import MigemuError, PeerRefusedError, WireError
+from migemu.errors import LimitError, MigemuError, PeerRefusedError, WireError
 from migemu.wire import extension, returnpath
 from migemu.wire.text import decode_object
 
@@ -16,12 +16,20 @@ if TYPE_CHECKING:
 
 
 class ReturnPath:
-    """Messages arrive on the event loop; the migration thread waits for them here."""
+    """Messages arrive on the event loop; the migration thread waits for them here.
 
-    def __init__(self, threads: Threads, abort: Abort, patience: Patience) -> None:
+    Args:
+        threads: the concurrency seam.
+        abort: ends waits.
+        patience: how long silence may last.
+        most: ``limits.max_commands``: messages that may come in one migration.
+    """
+
+    def __init__(self, threads: Threads, abort: Abort, patience: Patience, most: int = 100_000) -> None:
         self._threads = threads
         self._abort = abort
         self._patience = patience
+        self._count, self._most = 0, most
         self._lock = threads.lock("return path")
         self._came = threads.condition(self._lock, "return path message")
         self._parts = extension.PartsReader()
@@ -59,6 +67,10 @@ class ReturnPath:
             extension.RP_FAILED: lambda data, _: self._failed(data),
             extension.RP_ALIVE: lambda _data, _: None,
         }
+        self._count += 1
+        if self._count > self._most:
+            told = f"the destination sent more than limits.max_commands = {self._most} messages"
+            raise LimitError(told, limit="limits.max_commands", channel="return path")
         handler = handlers.get(message.type)
         if handler is None:
             raise WireError(f"unexpected return path message {message.type}", channel="return path")

@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from migemu.errors import CancelledMigrationError, ConnectionLostError, MigemuError, PeerTimeoutError
+from migemu.errors import CancelledMigrationError, MigemuError, PeerTimeoutError
 from migemu.handoff.choice import choose
+from migemu.link.stages import Stages
 from migemu.observe.progress import Progress
 from migemu.observe.usage import usage
 from migemu.source.ask import peer_state
 from migemu.source.build import Guest
 from migemu.source.channels import SendChannels
+from migemu.source.dial import Dialer, make_links
 from migemu.source.links import Courier, MainLink
 from migemu.source.mainwriter import MainWriter
 from migemu.source.migration import Migration, Parts
 from migemu.source.returnpath import ReturnPath
-from migemu.source.socketlink import SocketLink, connect
 from migemu.source.stream import Stream
 from migemu.threads.sync import Abort, Patience, Pool
-from migemu.wire.hello import Hello
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads
 
-T = TypeVar("T")
-
 TICK = 0.1
 """Seconds between two progress events."""
-RETRY = 0.1
-"""Seconds between two tries to connect while nobody listens yet."""
+STAGES = {"setup": "setup", "device": "switchover", "commit": "switchover"}
+"""Which time limit holds in which phase, besides the one for silence and the one for the whole."""
 GRACE = 0.5
 """How long a lost multifd channel waits for the destination's own words about it."""
 JOIN_SECONDS = 10.0
@@ -61,17 +57,16 @@ class Session:
         self.abort.on_abort(lambda _: self._loop.call_soon_threadsafe(self._done.set))
         self._patience = Patience(threads, scenario.timeouts.phase)
         self._main = MainLink(self._courier, self._lost_main)
-        self._links = [
-            SocketLink(channel, self._loop, self._courier, self._lost_channel)
-            for channel in range(scenario.migration.channels)
-        ]
+        self._links = make_links(scenario, self._courier, self._lost_channel)
+        self._dialer = Dialer(scenario, threads, self.abort.check)
+        self._stages = Stages(threads, scenario.timeouts, STAGES)
         self.guest = Guest(scenario, threads)
         self._parts = self._assemble()
 
     def _assemble(self) -> Parts:
         scenario, threads = self._scenario, self._threads
         writer = MainWriter(threads, self.abort, self._patience, self._main)
-        returns = ReturnPath(threads, self.abort, self._patience)
+        returns = ReturnPath(threads, self.abort, self._patience, scenario.limits.max_commands)
         channels = SendChannels(threads, self.abort, self._patience, self._links)
         self._main.writer, self._main.returns = writer, returns
         for link in self._links:
@@ -88,7 +83,7 @@ class Session:
             channels=channels,
             vm=self.guest.vm,
             ram=self.guest.sender(scenario, threads, channels),
-            stream=Stream(writer, scenario.machine),
+            stream=Stream(writer, scenario.machine, scenario.migration_uuid().bytes),
             peer_state=self._peer_state,
         )
 
@@ -98,7 +93,7 @@ class Session:
         self._peer = host, port
         self.guest.vm.start()
         try:
-            await self._connect(host, port)
+            await self._dialer.connect(host, port, self._main, self._links)
             self._threads.spawn("migration", self._migrate)
             await asyncio.wait_for(self._done.wait(), self._scenario.timeouts.total)
         except TimeoutError:
@@ -118,40 +113,6 @@ class Session:
     def _ended(self) -> None:
         self._migration_ended.set()
         self._done.set()
-
-    async def _connect(self, host: str, port: int) -> None:
-        """The main channel first, then all multifd channels at once, as QEMU does."""
-        deadline = self._loop.time() + self._scenario.timeouts.connect
-        await self._open(lambda: self._loop.create_connection(lambda: self._main, host, port), deadline)
-        uuid = self._scenario.migration_uuid().bytes
-        await asyncio.gather(*(self._open_channel(link, uuid, host, port, deadline) for link in self._links))
-        self._threads.point("connected", channels=len(self._links))
-
-    async def _open_channel(
-        self, link: SocketLink, uuid: bytes, host: str, port: int, deadline: float
-    ) -> None:
-        connected = await self._open(lambda: connect(self._loop, host, port), deadline)
-        await self._loop.sock_sendall(connected, Hello(uuid, link.channel).encode())
-        link.attach(connected)
-        self._threads.point("multifd_new_send_channel_async", channel=link.channel)
-
-    async def _open(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
-        """Connect one socket; a refused connection is tried again until the deadline."""
-        while True:
-            self.abort.check()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    return await attempt()
-            except (OSError, TimeoutError) as error:
-                if self._loop.time() + RETRY >= deadline or not isinstance(error, ConnectionRefusedError):
-                    raise self._unreachable(error) from None
-                await asyncio.sleep(RETRY)
-
-    def _unreachable(self, error: OSError | TimeoutError) -> MigemuError:
-        seconds = self._scenario.timeouts.connect
-        reason = str(getattr(error, "strerror", None) or error or "no answer")
-        host, port = self._peer
-        return ConnectionLostError(f"no destination at {host}:{port} within {seconds:g} s: {reason}")
 
     def _lost_main(self, error: MigemuError) -> None:
         if self._finished or self._parts.returns.shut is not None:
@@ -175,7 +136,9 @@ class Session:
 
     def _peer_state(self) -> str:
         """From the migration thread: what a new connection says of the destination."""
-        asked = asyncio.run_coroutine_threadsafe(peer_state(*self._peer), self._loop)
+        asked = asyncio.run_coroutine_threadsafe(
+            peer_state(*self._peer, self._dialer.context, self._dialer.server_name), self._loop
+        )
         return asked.result()
 
     def cancel(self, reason: str) -> None:
@@ -186,6 +149,14 @@ class Session:
         while True:
             await asyncio.sleep(TICK)
             self._threads.point("progress", **self._progress().fields())
+            self._check_stage()
+
+    def _check_stage(self) -> None:
+        """A stage of the migration may not take longer than its time limit, however much moves in it."""
+        try:
+            self._stages.check(self._parts.phase)
+        except MigemuError as error:
+            self.abort.set(error.at(side="source"))
 
     def _progress(self) -> Progress:
         used = usage()

@@ -30,13 +30,14 @@ MIG_CMD_SWITCHOVER_START = 11
 class Stream:
     """Writes records; decides nothing."""
 
-    def __init__(self, main: MainWriter, machine: str) -> None:
+    def __init__(self, main: MainWriter, machine: str, uuid: bytes | None = None) -> None:
         self._main = main
         self._machine = machine
+        self._uuid = uuid
 
     def begin(self) -> None:
         """File header and CONFIGURATION."""
-        self._main.write(mainwriter.file_header() + mainwriter.configuration(self._machine))
+        self._main.write(mainwriter.file_header() + mainwriter.configuration(self._machine, uuid=self._uuid))
 
     def command(self, number: int, data: bytes = b"") -> None:
         """A MIG_CMD, flushed: marks are acted on when they are met."""

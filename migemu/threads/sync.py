@@ -178,14 +178,35 @@ class Queue(Generic[T]):
 
     `put` never blocks (the loop must not); it returns whether the queue is now over its soft limit,
     and the owner of the socket then pauses reading until `on_room` is called.
+
+    Args:
+        threads: the concurrency seam.
+        abort: ends the waits.
+        name: what is waited for, for people.
+        limit: items from which the queue is full.
+        weigh: bytes of an item.
+        limit_bytes: bytes from which the queue is full.
     """
 
-    def __init__(self, threads: Threads, abort: Abort, name: str, *, limit: int) -> None:
+    def __init__(
+        self,
+        threads: Threads,
+        abort: Abort,
+        name: str,
+        *,
+        limit: int,
+        weigh: Callable[[T], int] = lambda _: 0,
+        limit_bytes: float = float("inf"),
+    ) -> None:
         self._lock = threads.lock(f"{name} lock")
         self._filled = threads.condition(self._lock, f"{name} filled")
         self._items: deque[T] = deque()
         self._name = name
         self._limit = limit
+        self._weigh = weigh
+        self._limit_bytes = limit_bytes
+        self.bytes = 0
+        """Bytes of the items that wait."""
         self._abort = abort
         self._full = False
         self.on_room: Callable[[], None] = lambda: None
@@ -195,14 +216,15 @@ class Queue(Generic[T]):
         """Add an item; True when the producer should pause."""
         with self._lock:
             self._items.append(item)
+            self.bytes += self._weigh(item)
             self._filled.notify()
-            self._full = len(self._items) >= self._limit
+            self._full = len(self._items) >= self._limit or self.bytes >= self._limit_bytes
             return self._full
 
     def poll(self) -> T | None:
         """Take the next item if there is one."""
         with self._lock:
-            item = self._items.popleft() if self._items else None
+            item = self._take() if self._items else None
             room = self._made_room()
         if room:
             self.on_room()
@@ -212,15 +234,21 @@ class Queue(Generic[T]):
         """Take the next item, waiting for it."""
         with self._lock:
             self._abort.wait_for(self._filled, lambda: bool(self._items), patience, self._name)
-            item = self._items.popleft()
+            item = self._take()
             room = self._made_room()
         if room:
             self.on_room()
         return item
 
+    def _take(self) -> T:
+        item = self._items.popleft()
+        self.bytes -= self._weigh(item)
+        return item
+
     def _made_room(self) -> bool:
         """Whether the producer was told to pause and may now go on (hysteresis: half the limit)."""
-        if self._full and len(self._items) <= self._limit // 2:
+        few = len(self._items) <= self._limit // 2 and self.bytes <= self._limit_bytes / 2
+        if self._full and few:
             self._full = False
             return True
         return False

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from migemu.errors import LimitError
 from migemu.vfio.pausing import PausingFlow
+from migemu.vfio.slots import SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -131,6 +132,7 @@ def make_flow(
     per_device: int | None,
     total: int | None,
     on_resume: Callable[[int], None],
+    slots: int = SLOTS,
 ) -> tuple[Flow, int | None]:
     """The flow for ``limits.on_cap`` and the cap each reassembly enforces itself, in bytes.
 
@@ -141,7 +143,11 @@ def make_flow(
         per_device: ``queue_per_device``.
         total: ``queue_total``.
         on_resume: see :class:`~migemu.vfio.pausing.PausingFlow`.
+        slots: ``slots_per_device``; without pausing each reassembly enforces it itself.
     """
     if on_cap == "pause":
-        return PausingFlow(threads, channels, per_device=per_device, total=total, on_resume=on_resume), None
+        flow = PausingFlow(
+            threads, channels, per_device=per_device, total=total, on_resume=on_resume, slots=slots
+        )
+        return flow, None
     return (FreeFlow() if total is None else TotalCap(threads, total)), per_device
