@@ -12,6 +12,7 @@ no order between them can be got wrong (B4). And who holds the BQL drops it befo
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
+from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
 from migemu.errors import PeerTimeoutError, WireError
@@ -186,8 +187,18 @@ class Handoff:
             patience.touch()
             last = now()
 
-        slot.buffers.load_data(write, patience.deadline())
+        slot.buffers.load_data(write, self._deadline(slot))
         self.say_ready(slot, last)
+
+    def _deadline(self, slot: Slot) -> Callable[[], float]:
+        """When a wait for the device's next buffer ends.
+
+        Where the config travels on the main channel, a device whose section has not come yet may be
+        complete: only who waits for that section can say that nothing moves.
+        """
+        deadline = self.machine.patience.deadline()
+        told_late = self.design.config is Carrier.MAIN
+        return lambda: inf if told_late and slot.buffers.data_count is None else deadline()
 
     def say_ready(self, slot: Slot, since: float | None = None) -> None:
         """All data is in: from here on only the design keeps the config from being loaded.

@@ -109,6 +109,12 @@ class Destination:
         """MIG_CMD_SWITCHOVER_START."""
         self.feed(records.Command(11, b""))
 
+    def switched(self) -> None:
+        """...which the incoming thread has acted on."""
+        self.switchover()
+        self.scene.until_told("loadvm_process_command")
+        self.scene.until_waits(INCOMING, STREAM)
+
     def precopy(self, device: str, data: bytes) -> None:
         """A PART of a device in pre-copy."""
         number, section = self.names[device], records.Section(device)
