@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from migemu.errors import UsageError
 from migemu.handoff.choice import choose
 from migemu.scenario import load
 
@@ -44,15 +43,3 @@ def read_scenario(config: Path | None, overrides: tuple[str, ...], side: Side | 
     scenario = load(config, overrides=overrides, side=side)
     choose(scenario)
     return scenario
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """HOST:PORT; an IPv6 host stands in brackets.
-
-    Raises:
-        UsageError: it is not of that form.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise UsageError(f"{text!r} is not HOST:PORT, for example 127.0.0.1:4444 or [::1]:4444")
-    return host.strip("[]") or "127.0.0.1", int(port)

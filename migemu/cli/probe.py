@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migemu.cli.options import parse_address
+from migemu.cli.address import parse_address
 from migemu.errors import MigemuError, PeerError, PeerTimeoutError
-from migemu.scenario.units import parse_time
 from migemu.threads.native import NativeThreads
 from migemu.wire.probe import QUESTION, STATES, Readiness, decode_readiness
 
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
 PAUSE = 0.25
 """Seconds between two questions while waiting."""
+ANSWER_TIME = 2.0
+"""Seconds that one answer may take."""
 
 
 def ask(threads: Threads, host: str, port: int, timeout: float) -> Readiness:
@@ -62,15 +63,26 @@ def ask_until(threads: Threads, host: str, port: int, timeout: float, wait: floa
         threads.sleep(PAUSE)
 
 
+def seconds(text: str | None, otherwise: float) -> float:
+    """A time as people write it."""
+    if text is None:
+        return otherwise
+    # The models of a scenario take longer to import than a probe to run, and a health check asks for ever.
+    from migemu.scenario.units import parse_time  # noqa: PLC0415
+
+    return parse_time(text)
+
+
 @click.command()
 @click.argument("address", metavar="HOST:PORT")
-@click.option("--timeout", default="2 s", show_default=True, help="How long one answer may take.")
-@click.option("--wait", default="0 s", show_default=True, help="Keep asking for so long.")
-def probe(address: str, timeout: str, wait: str) -> None:
+@click.option("--timeout", metavar="TIME", help="How long one answer may take; default: 2 s.")
+@click.option("--wait", metavar="TIME", help="Keep asking for so long; default: ask once.")
+def probe(address: str, timeout: str | None, wait: str | None) -> None:
     """Ask whether a destination is ready at HOST:PORT; the exit code is 0 if so, else 1.
 
     The question leaves a running migration alone. It is for health checks and scripts.
     """
     host, port = parse_address(address)
-    readiness = ask_until(NativeThreads(), host, port, parse_time(timeout), parse_time(wait))
+    patience, limit = seconds(wait, 0.0), seconds(timeout, ANSWER_TIME)
+    readiness = ask_until(NativeThreads(), host, port, limit, patience)
     click.echo(f"{address}: a migemu {readiness.migemu} destination {STATES[readiness.state]}")

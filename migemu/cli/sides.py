@@ -12,7 +12,8 @@ import click
 import uvloop
 from rich.console import Console
 
-from migemu.cli.options import parse_address, read_scenario, scenario_options
+from migemu.cli.address import parse_address
+from migemu.cli.options import read_scenario, scenario_options
 from migemu.errors import CancelledMigrationError, MigemuError
 from migemu.observe.live import json_lines, live_view
 from migemu.observe.recorder import Recorder, prepare
