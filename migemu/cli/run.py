@@ -108,6 +108,7 @@ class Pair:
         self._subscriber = subscriber
         self._address: asyncio.Future[str] | None = None
         self._told: dict[str, str] = {}
+        self._seen: dict[str, list[Event]] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self.interrupted = False
         self._config = scratch / CONFIG
@@ -154,6 +155,7 @@ class Pair:
             event = events.Event.decode(line)
             if event.event == "listening" and self._address is not None and not self._address.done():
                 self._address.set_result(f"{event.get('host')}:{event.get('port')}")
+            self._seen.setdefault(side, []).append(event)
             self._subscriber(event)
         self._told[side] = (await words).decode(errors="replace").strip()
 
@@ -201,6 +203,6 @@ class Pair:
         return f"{side}: killed by {signal.Signals(-code).name}" if code < 0 else f"{side}: {told}"
 
     def events(self, side: str) -> list[Event]:
-        """What `side` recorded; what it had said before it died, if it did."""
+        """What `side` recorded; or, if it was killed before it could keep it, what it had said."""
         path = self._scratch / side / EVENTS
-        return events.read(path, torn=True) if path.exists() else []
+        return events.read(path, torn=True) if path.exists() else self._seen.get(side, [])
