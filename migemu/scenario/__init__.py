@@ -8,6 +8,7 @@ from migemu.scenario.limits import Limits, Timeouts
 from migemu.scenario.load import default, default_text, load, loads, with_overrides
 from migemu.scenario.model import Link, Migration, Platform, Ram, Scenario
 from migemu.scenario.names import HANDOFFS, MACHINES, Side
+from migemu.scenario.order import Attributes, Order, Select, Until
 from migemu.scenario.overrides import apply_overrides
 from migemu.scenario.schema import json_schema
 from migemu.scenario.tls import Tls
@@ -16,17 +17,21 @@ from migemu.scenario.units import format_rate, format_size, format_time, parse_r
 __all__ = [
     "HANDOFFS",
     "MACHINES",
+    "Attributes",
     "Device",
     "Injected",
     "Limits",
     "Link",
     "Migration",
+    "Order",
     "Platform",
     "Ram",
     "Scenario",
+    "Select",
     "Side",
     "Timeouts",
     "Tls",
+    "Until",
     "apply_overrides",
     "default",
     "default_text",

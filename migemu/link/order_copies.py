@@ -1,0 +1,29 @@
+"""Rules about how often and where a packet is delivered: drop, duplicate, move."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from migemu.link.order_verdict import Drop, Made, Move, Repeat
+
+if TYPE_CHECKING:
+    from migemu.link.order_verdict import World
+    from migemu.scenario import Order
+
+
+def drop(_order: Order, _world: World) -> Made:
+    """Never deliver."""
+    verdict = Drop()
+    return Made(lambda _item: verdict)
+
+
+def duplicate(order: Order, _world: World) -> Made:
+    """Deliver again, right behind the first; a rule further down may act on the copies (`nth`)."""
+    verdict = Repeat(order.attributes.copies)
+    return Made(lambda _item: verdict)
+
+
+def move(order: Order, _world: World) -> Made:
+    """Deliver on another multifd channel."""
+    verdict = Move(order.attributes.to or 0)
+    return Made(lambda item: None if item.channel == verdict.channel else verdict)
