@@ -21,8 +21,14 @@ VERBS = {
     "config": "migemu.cli.config:config",
     "probe": "migemu.cli.probe:probe",
     "join": "migemu.cli.join:join_sides",
+    "compare": "migemu.cli.compare:compare",
+    "sweep": "migemu.cli.sweep:sweep",
+    "report": "migemu.cli.report:report",
+    "trace": "migemu.cli.trace:trace",
     "netns": "migemu.cli.netns:netns",
     "qemu": "migemu.cli.qemu:qemu",
+    "cancel": "migemu.cli.cancel:cancel",
+    "tls": "migemu.cli.tls:tls",
 }
 """Verb to where it lives; loaded when used, so that a probe does not pay for a report."""
 

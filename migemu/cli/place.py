@@ -21,6 +21,8 @@ class Place:
 
     listen: str = "127.0.0.1:0"
     """Where the destination listens; the source connects to what it then says."""
+    insecure: bool = False
+    """Whether others than the source could connect there, as far as the address tells."""
     enter: Mapping[Side, Sequence[str]] = field(default_factory=dict)
     """Words before a side's command, which put it where it belongs."""
 

@@ -133,6 +133,8 @@ class Pair:
     async def _start(self, side: Side, option: str, address: str) -> asyncio.Task[None]:
         enter = self._place.enter.get(side, ())
         command = [*enter, sys.executable, "-m", "migemu", side, str(self._config), option, address]
+        if side == "destination" and self._place.insecure:
+            command.append("--insecure")
         process = await asyncio.create_subprocess_exec(
             *command,
             "--json",

@@ -13,6 +13,8 @@ import uvloop
 from rich.console import Console
 
 from migemu.cli.address import parse_address
+from migemu.cli.control import reachable
+from migemu.cli.listening import check_listen
 from migemu.cli.options import read_scenario, scenario_options
 from migemu.errors import CancelledMigrationError, MigemuError
 from migemu.observe.live import json_lines, live_view
@@ -40,6 +42,9 @@ GC_THRESHOLDS = 50_000, 20, 100
 class SideSession(Protocol):
     """One side of a migration."""
 
+    address: str
+    """Where it listens, or what it connects to; empty while that is not known."""
+
     async def run(self, host: str, port: int) -> MigemuError | None:
         """Take part in one migration; the error that ended it."""
         ...
@@ -54,17 +59,23 @@ class SideSession(Protocol):
 @click.option(
     "--listen", required=True, metavar="HOST:PORT", help="Where to listen; port 0 picks a free one."
 )
+@click.option("--insecure", is_flag=True, help="Listen where others can reach it although TLS is not set.")
 def destination(
     config: Path | None,
     overrides: tuple[str, ...],
     out: Path | None,
+    *,
     as_json: bool,
     listen: str,
+    insecure: bool,
 ) -> None:
     """Receive one migration of CONFIG, verify it, and run the VM."""
     from migemu.destination.session import Session  # noqa: PLC0415  the source does not need it
 
-    run_side("destination", config, overrides, out, as_json=as_json, address=listen, session=Session)
+    host, _ = parse_address(listen)
+    scenario = read_scenario(config, overrides, "destination")
+    check_listen(host, secure=scenario.tls.on, insecure=insecure)
+    run_side("destination", scenario, out, as_json=as_json, address=listen, session=Session)
 
 
 @click.command()
@@ -74,19 +85,20 @@ def source(
     config: Path | None,
     overrides: tuple[str, ...],
     out: Path | None,
+    *,
     as_json: bool,
     connect: str,
 ) -> None:
     """Migrate the VM of CONFIG to a destination."""
     from migemu.source.session import Session  # noqa: PLC0415  the destination does not need it
 
-    run_side("source", config, overrides, out, as_json=as_json, address=connect, session=Session)
+    scenario = read_scenario(config, overrides, "source")
+    run_side("source", scenario, out, as_json=as_json, address=connect, session=Session)
 
 
 def run_side(
     side: Side,
-    config: Path | None,
-    overrides: tuple[str, ...],
+    scenario: Scenario,
     out: Path | None,
     *,
     as_json: bool,
@@ -95,7 +107,6 @@ def run_side(
 ) -> None:
     """One side from the command line to its exit code."""
     host, port = parse_address(address)
-    scenario = read_scenario(config, overrides, side)
     folder = prepare(out) if out is not None else None
     recorder = Recorder(side, scenario)
     error = watch(recorder, lambda: migrate(recorder, session, host, port), as_json=as_json)
@@ -126,12 +137,13 @@ def migrate(
     gc.set_threshold(*GC_THRESHOLDS)
     threads = NativeThreads(recorder.log.sink)
     try:
-        return uvloop.run(_migrate(session, dilated(recorder.scenario), threads, host, port))
+        return uvloop.run(_migrate(recorder.side, session, dilated(recorder.scenario), threads, host, port))
     except KeyboardInterrupt:
         return CancelledMigrationError("interrupted", side=recorder.side)
 
 
 async def _migrate(
+    side: str,
     session: Callable[[Scenario, Threads], SideSession],
     scenario: Scenario,
     threads: Threads,
@@ -142,7 +154,8 @@ async def _migrate(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _cancel, taking_part, number)
-    return await taking_part.run(host, port)
+    async with reachable(side, scenario.name, lambda: taking_part.address, taking_part.cancel):
+        return await taking_part.run(host, port)
 
 
 def _cancel(session: SideSession, number: Any) -> None:

@@ -59,6 +59,7 @@ class Session:
         self._main: MainProtocol | None = None
         self._done = asyncio.Event()
         self._started = False
+        self.address = ""
         self._ticks = 0
         self._last_sign = 0.0
         plan = make_plan(scenario, threads, lambda channel: self._release(channel, "queue cap"))
@@ -96,6 +97,7 @@ class Session:
         backlog = self._scenario.migration.channels + 16
         door = Door(self._reception, tls.context(self._scenario.tls, "destination"), backlog)
         address = await door.open(host, port)
+        self.address = f"{address[0]}:{address[1]}"
         self._threads.point("vm_state", running=False, runnable=False)
         self._threads.point("listening", host=address[0], port=address[1])
         return door

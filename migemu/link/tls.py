@@ -56,7 +56,8 @@ def context(tls: Tls, side: Side) -> ssl.SSLContext | None:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_3
     made.verify_mode = ssl.CERT_REQUIRED
-    made.num_tickets = 0  # nobody resumes a session here, and tickets are bytes after the goodbye
+    if server:
+        made.num_tickets = 0  # nobody resumes a session here
     _load(made, tls, side)
     return made
 

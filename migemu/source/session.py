@@ -52,6 +52,7 @@ class Session:
         self._done = asyncio.Event()
         self._finished = False
         self._peer = "", 0
+        self.address = ""
         self._migration_ended = asyncio.Event()
         self.abort = Abort(threads)
         self.abort.on_abort(lambda _: self._loop.call_soon_threadsafe(self._done.set))
@@ -91,6 +92,7 @@ class Session:
         """Connect, migrate, end; the error that ended it, if any."""
         ticker = self._loop.create_task(self._tick())
         self._peer = host, port
+        self.address = f"{host}:{port}"
         self.guest.vm.start()
         try:
             await self._dialer.connect(host, port, self._main, self._links)

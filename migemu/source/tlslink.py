@@ -36,7 +36,7 @@ class TlsLink(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Ask to be told when everything has been taken."""
         self._transport = transport
-        transport.set_write_buffer_limits(high=0, low=0)
+        transport.set_write_buffer_limits(high=1, low=0)
 
     def start(self, packet: Packet) -> None:
         """From any thread: write `packet`."""
@@ -46,9 +46,10 @@ class TlsLink(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         self._writing = True
-        self._transport.write(packet.header)
-        if packet.payload is not None:
-            self._transport.write(packet.payload)
+        # In one call: between two the transport may say that it has room, which would pass for the end.
+        self._transport.writelines(
+            [packet.header] if packet.payload is None else [packet.header, packet.payload]
+        )
         if self._transport.get_write_buffer_size() == 0:
             self.resume_writing()
 
