@@ -1,0 +1,5 @@
+"""``migemu sweep``."""
+import click
+@click.command()
+def sweep() -> None:
+    """(being written)"""

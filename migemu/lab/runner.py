@@ -1,0 +1,75 @@
+"""Running one point of a study: an interface, so that a study knows nothing of processes or clocks.
+
+A runner migrates a scenario once and hands back what it saw. The one over real sockets lives with the
+command line, which knows how to start the two processes; one that runs on a virtual clock, or on other
+machines, is one more callable. An executor decides how many of them run at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from migemu.observe.events import Event
+    from migemu.observe.model import Result
+    from migemu.scenario import Scenario
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One migration, run."""
+
+    result: Result
+    """As measured: a dilated run's figures are not scaled back."""
+    events: Sequence[Event]
+    """Of both sides, joined."""
+
+
+class Runner(Protocol):
+    """Migrates a scenario once."""
+
+    def __call__(self, scenario: Scenario) -> Measured:
+        """Run `scenario`; a migration that fails is a result like any other.
+
+        Raises:
+            CancelledMigrationError: a person ended it, so nothing was measured.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A scenario that an executor has run."""
+
+    measured: Measured
+    seconds: float
+    """Of real time, the processes' start included."""
+
+
+class Executor(Protocol):
+    """Runs scenarios by a runner, in order or side by side."""
+
+    def each(
+        self, runner: Runner, work: Iterable[T], scenario_of: Callable[[T], Scenario]
+    ) -> Iterator[tuple[T, Finished]]:
+        """Each piece of work with what came of it, as it is finished."""
+        ...
+
+
+class OneByOne:
+    """One after the other: what shares a machine's cores must not run at the same time."""
+
+    def each(
+        self, runner: Runner, work: Iterable[T], scenario_of: Callable[[T], Scenario]
+    ) -> Iterator[tuple[T, Finished]]:
+        """Take the next piece of work only when the one before is finished and its taker is done with it."""
+        for item in work:
+            started = time.monotonic()
+            measured = runner(scenario_of(item))
+            yield item, Finished(measured, time.monotonic() - started)
