@@ -75,6 +75,7 @@ class Orders:
         self._events: list[tuple[str, Callable[[Mapping[str, Any]], bool], Trigger]] = []
         self._packets: list[tuple[Callable[[Item], bool], Trigger]] = []
         self._by_rule: dict[str, list[Trigger]] = {}
+        self._sections: dict[tuple[str, Channel], list[Trigger]] = {}
         self._ended = False
         self._rules: dict[str, list[Any]] = {}
         self._armed: list[Rule] = []
@@ -138,10 +139,20 @@ class Orders:
             )
 
     def passed(self, item: Item) -> None:
-        """An item has been delivered, or is gone for good: what waited for it goes on."""
+        """An item has been delivered, or is gone for good: what waited for it goes on.
+
+        What waited for the head of a section goes on behind its footer.
+        """
         met = [trigger for fits, trigger in self._packets if fits(item)]
         met += [trigger for name in item.fired for trigger in self._by_rule.get(name, ())]
-        for trigger in [*met, *item.marks]:
+        met += item.marks
+        place = item.stream, item.channel
+        if item.opens:
+            self._sections[place] = met
+            return
+        if item.closes or not item.inside:
+            met = self._sections.pop(place, []) + met
+        for trigger in met:
             trigger.meet()
 
     def wait(self, verdict: Wait, rule: Any, go: Callable[[], None]) -> None:

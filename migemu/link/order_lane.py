@@ -98,6 +98,7 @@ class Lane:
         self._sending: Item | None = None
         self._pieces: deque[tuple[Part, ...]] = deque()
         self._pumping = False
+        self._within = False  # the head of a section has gone, its footer not yet
         self._count = 0
 
     @property
@@ -144,7 +145,7 @@ class Lane:
             return self._urgent.popleft() if self._urgent else self._line.popleft() if self._line else None
         if self._sending is not None or self.stalled or not self.outlet.ready():
             return None
-        if self._urgent:
+        if self._urgent and (self._urgent[0].inside or not self._within):
             return self._urgent.popleft()
         return self._line.popleft() if self._line and self.blocked is None else None
 
@@ -186,6 +187,7 @@ class Lane:
 
     def _send(self, item: Item) -> None:
         self._sending = item
+        self._within = item.opens or (item.inside and not item.closes)
         if item.begin is not None:
             if item.begin(item):
                 self.sent()
