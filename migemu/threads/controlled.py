@@ -53,7 +53,7 @@ class ControlledThreads:
     def own(self, lock: Lock, name: str) -> ControlledLock:
         """`lock`, if it is one of ours."""
         if not isinstance(lock, ControlledLock):
-            raise TypeError(f"condition {name}: the lock {lock.name} is of another implementation")
+            raise TypeError(f"{name}: the lock {lock.name} is of another implementation")
         return lock
 
     def spawn(self, name: str, target: Callable[[], None]) -> Task:
@@ -113,15 +113,30 @@ class ControlledThreads:
         A scheduling point, and a place where steps clash: without it an exploration does not see that the
         order of two such uses matters.
         """
+        if not self.engine.asking:
+            self.engine.pause()
+            self.uses(name, write=write)
+
+    def uses(self, name: str, *, write: bool = True) -> None:
+        """The running step uses `name`; like :meth:`touch`, but no scheduling point.
+
+        For what a :meth:`transparent` lock guards.
+        """
         engine = self.engine
-        if engine.asking:
-            return
-        engine.pause()
         bit = engine.names.bit(f"touched:{name}")
         if write:
             engine.foot |= bit
         else:
             engine.seen |= bit
+
+    def transparent(self, lock: Lock) -> None:
+        """Promise that everything `lock` guards is declared by :meth:`uses` (or watched).
+
+        Two critical sections under it then clash only where what they use does, so that a search need not
+        try both orders of, say, two packets for different slots. As long as a section holds the lock past a
+        scheduling point (it takes another lock inside), it clashes with every other section all the same.
+        """
+        self.own(lock, lock.name).make_transparent()
 
     def invariant(
         self,

@@ -89,7 +89,7 @@ class Engine(Decider):
 
     def run(
         self,
-        build: Callable[[], None],
+        build: Callable[[], object],
         script: Sequence[int] = (),
         chooser: Chooser | None = None,
         *,
@@ -124,11 +124,11 @@ class Engine(Decider):
             raise
         self.asking = True
 
-    def _build(self, build: Callable[[], None]) -> None:
+    def _build(self, build: Callable[[], object]) -> None:
         """Set the program up, as a thread of its own whose steps do not count."""
         self.alert = NEVER
         self.building = True
-        self.current = Task(self, "build", build, -1, 0)
+        self.current = Task(self, "build", _nothing, -1, 0)
         build()
         self.building = False
         self.steps = 0
@@ -252,3 +252,7 @@ class Engine(Decider):
         """Wake the sleeping threads whose next step clashes with the one that has just ended."""
         both = foot | seen
         self.sleep = {tid: step for tid, step in self.sleep.items() if not (step[0] & both or step[1] & foot)}
+
+
+def _nothing() -> None:
+    """What a thread does that only stands for the builder of a system."""

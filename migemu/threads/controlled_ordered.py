@@ -179,7 +179,7 @@ class OrderedThreads(ControlledThreads):
 
 
 def run_ordered(
-    build: Callable[[OrderedThreads], None],
+    build: Callable[[OrderedThreads], object],
     *,
     max_seconds: float = 86_400.0,
     max_blocks: int = 1 << 40,

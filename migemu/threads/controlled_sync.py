@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from migemu.threads.controlled_rules import SPURIOUS_WAKEUP, WAKE_UP
+from migemu.threads.controlled_workers import Abandoned
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,9 +25,11 @@ class ControlledLock:
     Attributes:
         owner: the thread that holds it.
         parked: the threads that stand before it.
+        conditions: those over it.
+        transparent: what is used under it is declared; a section within one step only looks at the lock.
     """
 
-    __slots__ = ("bit", "engine", "name", "owner", "parked")
+    __slots__ = ("bit", "conditions", "engine", "name", "owner", "parked", "transparent")
 
     def __init__(self, engine: Engine, name: str, bit: int) -> None:
         self.engine = engine
@@ -34,6 +37,8 @@ class ControlledLock:
         self.bit = bit
         self.owner: Task | None = None
         self.parked: list[Task] = []
+        self.conditions: list[ControlledCondition] = []
+        self.transparent = False
 
     def __enter__(self) -> Self:
         # The hot path of every exploration: Engine.pause and the lock's own part, written out in one.
@@ -118,14 +123,45 @@ class ControlledLock:
         if self.owner is not engine.current:
             self.refuse_release()
         self.owner = None
-        engine.foot |= self.bit
+        if self.transparent:
+            self._look()
+        else:
+            engine.foot |= self.bit
         if self.parked:
             engine.ready.extend(self.parked)
         if engine.pause_at_release:
             engine.pause()
 
+    def let_go(self) -> None:
+        """A condition's wait gives the lock back."""
+        engine = self.engine
+        self.owner = None
+        if self.transparent:
+            self._look()
+        else:
+            engine.foot |= self.bit
+        if self.parked:
+            engine.ready.extend(self.parked)
+
+    def _look(self) -> None:
+        """Give up a transparent lock: a section that began in this step leaves it as it was."""
+        engine = self.engine
+        if abs(engine.took) == self.bit:
+            engine.foot &= ~self.bit
+            engine.seen |= self.bit
+        else:
+            engine.foot |= self.bit
+
+    def make_transparent(self) -> None:
+        """From now on what is used under the lock is declared, its conditions by themselves."""
+        self.transparent = True
+        for condition in self.conditions:
+            condition.stand_alone()
+
     def refuse_release(self) -> NoReturn:
-        """Only the holder may release."""
+        """Only the holder may release; unwinding after the end of a run passes by here too."""
+        if self.engine.over:
+            raise Abandoned
         raise RuntimeError(f"{self.engine.current.name} releases {self.name}, which it does not hold")
 
     def held(self) -> bool:
@@ -140,7 +176,10 @@ class ControlledLock:
         if self.owner is not engine.current:
             self.refuse_release()
         self.owner = None
-        engine.foot |= self.bit
+        if self.transparent:
+            self._look()
+        else:
+            engine.foot |= self.bit
         if self.parked:
             engine.ready.extend(self.parked)
         if engine.pause_at_release:
@@ -151,21 +190,31 @@ class ControlledCondition:
     """A condition variable over a :class:`ControlledLock`; waiters are woken in the order they came.
 
     Attributes:
+        bit: in footprints: its lock's, under which all use of it is.
         waiters: who waits, longest first.
         told: how often somebody notified.
         told_at: the step of the last time, and `told_by` who did.
     """
 
-    __slots__ = ("engine", "lock", "name", "told", "told_at", "told_by", "waiters")
+    __slots__ = ("bit", "engine", "lock", "name", "told", "told_at", "told_by", "waiters")
 
     def __init__(self, engine: Engine, lock: ControlledLock, name: str) -> None:
         self.engine = engine
         self.lock = lock
+        self.bit = lock.bit
         self.name = name
+        lock.conditions.append(self)
         self.waiters: list[Task] = []
         self.told = 0
         self.told_at = -1
         self.told_by: Task | None = None
+        if lock.transparent:
+            self.stand_alone()
+
+    def stand_alone(self) -> None:
+        """Its lock is transparent: it is an object of its own."""
+        names = self.engine.names
+        self.bit = names.bit(names.unique(self.engine.current.tid, self.name))
 
     def wait(self, timeout: float | None = None) -> bool:
         """Release the lock, sleep until notified, take it again; False when `timeout` passed."""
@@ -173,10 +222,8 @@ class ControlledCondition:
         task = engine.current
         if lock.owner is not task:
             self.refuse("waits on", task)
-        engine.foot |= lock.bit
-        lock.owner = None
-        if lock.parked:
-            engine.ready.extend(lock.parked)
+        lock.let_go()
+        engine.foot |= self.bit
         self.waiters.append(task)
         task.blocked_on = self
         task.timed_out = False
@@ -222,6 +269,8 @@ class ControlledCondition:
 
     def refuse(self, verb: str, task: Task) -> NoReturn:
         """A condition may be used only with its lock held."""
+        if self.engine.over:
+            raise Abandoned
         raise RuntimeError(f"{task.name} {verb} {self.name} without holding {self.lock.name}")
 
     def tell(self) -> None:
@@ -233,7 +282,10 @@ class ControlledCondition:
         self.told += 1
         self.told_at = engine.steps
         self.told_by = task
-        engine.foot |= self.lock.bit
+        if self.waiters:
+            engine.foot |= self.bit
+        else:
+            engine.seen |= self.bit
 
     def rouse(self, choice: int) -> None:
         """A waiter is notified; the notifier holds the lock, so it cannot run yet."""

@@ -49,7 +49,7 @@ class History:
                 self._writes[bit].pop()
             for bit in bits(seen):
                 self._reads[bit].pop()
-            if took:
+            if foot & abs(took):
                 self._takes[abs(took)].pop()
         del self._who[length:]
         del self._before[length:]
@@ -91,7 +91,7 @@ class History:
             self._writes.setdefault(bit, []).append(step)
         for bit in bits(seen):
             self._reads.setdefault(bit, []).append(step)
-        if took:
+        if foot & abs(took):
             self._takes.setdefault(abs(took), []).append(step)
 
     def _clashes(self, known: int, foot: int, seen: int) -> set[int]:
