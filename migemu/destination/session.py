@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 MAGIC = b"QEVM"
 STAGES = {"setup": "setup", "switchover": "switchover", "non-iterable": "switchover", "eof": "switchover"}
 """Which time limit holds in which phase, besides the one for silence and the one for the whole."""
+KEEP_UNLIMITED = 1 << 30
+"""Free bytes kept for reuse where no cap says how much may be queued: fresh memory costs more than the copy
+into it, because every page of it is a fault."""
 TICK = 0.1
 """Seconds between two progress events."""
 ALIVE_EVERY = 5
@@ -52,7 +55,7 @@ class Session:
         self._scenario = scenario
         self._threads = threads
         self._loop = asyncio.get_running_loop()
-        self._pool = HeapPool()
+        self._pool = HeapPool(keep=scenario.limits.queue_total or KEEP_UNLIMITED)
         self._limits = wire_limits(scenario)
         self._channels: dict[int, ChannelProtocol] = {}
         self._readers: dict[int, PacketReader] = {}
