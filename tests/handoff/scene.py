@@ -58,7 +58,7 @@ class SceneLock(NativeLock):
     def acquire(self, timeout: float | None = None) -> bool:
         taken = super().acquire(0)
         if not taken:
-            with self._scene.waits(self.name):
+            with self._scene.waits(self.name, timeout):
                 taken = super().acquire(timeout)
         if taken:
             self.holder = self._scene.current()
@@ -78,17 +78,18 @@ class SceneCondition(NativeCondition):
         self._scene = scene
 
     def wait(self, timeout: float | None = None) -> bool:
-        with self._scene.waits(self.name):
+        with self._scene.waits(self.name, timeout):
             return super().wait(timeout)
 
 
 class Wait:
     """A thread is in a wait for as long as this is entered."""
 
-    def __init__(self, scene: Scene, name: str) -> None:
-        self._scene, self._name = scene, name
+    def __init__(self, scene: Scene, name: str, timeout: float | None) -> None:
+        self._scene, self._name, self._timeout = scene, name, timeout
 
     def __enter__(self) -> None:
+        self._scene.timeouts[self._scene.current()] = self._timeout
         self._scene.waiting[self._scene.current()] = self._name
         self._scene.changed()
 
@@ -102,12 +103,14 @@ class Scene(NativeThreads):
     Attributes:
         events: all that was told, in order.
         waiting: what each thread waits for now: the name of a condition, or of a lock.
+        timeouts: how long at most, in seconds, its last wait was to be.
     """
 
     def __init__(self) -> None:
         super().__init__(sink=self._hear, gate=self._stop)
         self.events: list[Told] = []
         self.waiting: dict[str, str] = {}
+        self.timeouts: dict[str, float | None] = {}
         self.locks: dict[str, SceneLock] = {}
         self._gates: list[Gate] = []
         self._change = threading.Condition()
@@ -120,8 +123,8 @@ class Scene(NativeThreads):
         assert isinstance(lock, NativeLock)
         return SceneCondition(lock, name, self)
 
-    def waits(self, name: str) -> Wait:
-        return Wait(self, name)
+    def waits(self, name: str, timeout: float | None) -> Wait:
+        return Wait(self, name, timeout)
 
     def changed(self) -> None:
         with self._change:

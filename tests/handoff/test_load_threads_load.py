@@ -221,6 +221,14 @@ def test_loadvm_thread_leaves_the_bql_free_while_the_stream_stalls_at_a_barrier(
     one.completes()
 
 
+def test_loadvm_thread_drops_it_at_the_barrier_inside_a_start_section_too(destination: Make) -> None:
+    """RAM's setup ends with a barrier."""
+    one = destination("loadvm-thread")
+    one.feed(records.SectionStart(2, "ram", 0, 4), records.RamFlush(records.Section("ram")))
+    one.scene.until_waits(INCOMING, BARRIER)
+    assert one.scene.holder("BQL") is None
+
+
 def test_the_coroutine_keeps_the_bql_there(destination: Make) -> None:
     """QEMU 10.2 as it is: a config that is ready waits for the barrier (D6)."""
     one = destination("load-thread")

@@ -37,6 +37,16 @@ def test_recv_loads_deadlocks_in_the_crossed_order_and_says_who_waits_for_what(d
     assert not one.scene.told(LOAD_START)
 
 
+def test_a_ring_is_told_before_the_waits_that_suffer_from_it_run_out(destination: Make) -> None:
+    """At half the patience: else the error might be that the main channel brings nothing."""
+    one = destination("recv-loads", patience=1000.0)
+    crossed(one)
+    one.scene.until_waits(RECV_0, f"load_bufs_buffer_ready {A}")
+    one.scene.until_waits(RECV_1, f"load_bufs_buffer_ready {B}")
+    shortest = min(one.scene.timeouts[RECV_0] or 0, one.scene.timeouts[RECV_1] or 0)
+    assert 400 < shortest <= 500
+
+
 def test_recv_loads_nonblocking_passes_it(destination: Make) -> None:
     """Peter Xu's drawing: who brings the missing buffer loads the run."""
     one = destination("recv-loads-nonblocking")
@@ -104,6 +114,19 @@ def test_a_blocked_receiver_goes_on_when_its_turn_has_come(destination: Make) ->
     one.data(1, A, 0)
     one.scene.until_told(LOAD_END, 2, device=A)
     assert [told.thread for told in one.scene.told(LOAD_START)] == [RECV_1, RECV_0]
+
+
+def test_a_buffer_that_is_being_written_is_not_in_yet(destination: Make) -> None:
+    """The receiver of the next one blocks until the write has ended."""
+    one = destination("recv-loads")
+    writing = one.scene.gate(LOAD_START, device=A, idx=0)
+    one.switched()
+    one.data(0, A, 0)
+    one.scene.until_reached(writing)
+    one.data(1, A, 1)
+    one.scene.until_waits(RECV_1, f"load_bufs_buffer_ready {A}")
+    writing.open()
+    one.scene.until_told(LOAD_END, 2, device=A)
 
 
 def test_a_slow_device_keeps_its_channel_from_being_read(destination: Make) -> None:
