@@ -79,6 +79,7 @@ def show(summary: Summary, console: Console) -> None:
     assert isinstance(summary, lab.Comparison)  # noqa: S101  a comparison's spec makes a comparison
     console.file.write("\n")
     print_table(summary, console)
-    console.print(f"\n{LEGEND}", style="dim")
+    wrap = not console.is_terminal
+    console.print(f"\n{LEGEND}", style="dim", soft_wrap=wrap)
     for line in remarks(summary):
-        console.print(line, style="yellow", markup=False)
+        console.print(line, style="yellow", markup=False, soft_wrap=wrap)

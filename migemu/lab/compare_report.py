@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from migemu.lab.compare import Comparison
-    from migemu.lab.study_summary import PointSummary
+    from migemu.lab.study_summary import PointSummary, Spread
     from migemu.observe.chart import Chart
 
 PATH_COLOURS = {
@@ -56,7 +56,7 @@ def pictures(comparison: Comparison) -> list[Picture]:
             "bql": _bars(points, _holders(comparison), None, "who held the BQL"),
         }
         drawn += [Picture(kind, name, chart) for kind, chart in found.items() if chart is not None]
-    return [*drawn, *curves(comparison, "downtime", "ms", 1000)]
+    return [*drawn, *curves(comparison, "downtime", {"": "downtime"}, "ms", 1000)]
 
 
 def groups(comparison: Comparison) -> Groups:
@@ -102,6 +102,9 @@ def _sections(comparison: Comparison, drawn: Sequence[Picture], folder: Path) ->
     spec = comparison.spec
     yield Section("Downtime", result_table(comparison), LEGEND)
     yield Section("Failed or not run", "".join(map(paragraph, remarks(comparison))))
+    first = spec.scans[-1].values[0]
+    note = f"Downtime over that of {first} at the same point, with the 95 % bootstrap interval of the ratio."
+    yield Section("Ratios", ratios(comparison), note)
     yield Section("Downtime over what was varied", gallery(drawn, "downtime"), "Medians and 95 % intervals.")
     note = (
         "The device whose config was in last is the one everybody waited for. Each bar is its way through "
@@ -122,7 +125,7 @@ def result_table(comparison: Comparison) -> Html:
     """The terminal's table; ratios with their intervals, verdicts in colour."""
     shown = columns(comparison)
     words = sum(column.words for column in shown if column.group == "design")
-    special: dict[str, Cell] = {"verdict": _verdict, "ratio": _ratio}
+    special: dict[str, Cell] = {"verdict": _verdict}
     rows = [[special.get(column.head, column.cell)(point) for column in shown] for point in comparison.points]
     return table([column.head for column in shown], rows, words=words)
 
@@ -131,11 +134,25 @@ def _verdict(point: PointSummary) -> Html:
     return mark(verdict(point), good=False if point.verdict == "failed" else None)
 
 
-def _ratio(point: PointSummary) -> str:
-    ratio = point.ratio
-    if ratio is None:
-        return amounts.UNKNOWN
-    return f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+def _unbroken(text: str) -> str:
+    """A design's name stays on one line."""
+    return text if isinstance(text, Html) else text.replace("-", "\N{NON-BREAKING HYPHEN}")
+
+
+def ratios(comparison: Comparison) -> Html:
+    """Each point's downtime over the first design's, with the interval."""
+    rows = [
+        (point.point, f"{ratio.median:.3f}", f"{ratio.low:.3f}", f"{ratio.high:.3f}", _verdict_of(ratio))
+        for point in comparison.points
+        if (ratio := point.ratio) is not None
+    ]
+    return table(("point", "ratio", "from", "to", ""), rows)
+
+
+def _verdict_of(ratio: Spread) -> str:
+    if ratio.low > 1:
+        return "longer"
+    return "shorter" if ratio.high < 1 else ""
 
 
 def timelines(comparison: Comparison, folder: Path) -> Html:

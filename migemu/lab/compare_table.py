@@ -37,6 +37,10 @@ def _figure(name: str) -> Cell:
     return lambda point: amounts.ms(point.median(name))
 
 
+def _holder(kind: str) -> str:
+    return f"BQL: {kind.removesuffix(' threads')}"
+
+
 def _interval(point: PointSummary) -> str:
     spread = point.spread("downtime")
     return amounts.UNKNOWN if spread is None else f"{amounts.ms(spread.low)}..{amounts.ms(spread.high)}"
@@ -75,7 +79,10 @@ def columns(comparison: Comparison) -> list[Column]:
         Column("parts", "load", _figure("load")),
         Column("parts", "ready", _figure("ready_wait")),
         Column("parts", "config", _figure("config_load")),
-        *(Column("bql", f"BQL {kind}", _figure(BQL + kind)) for kind in holders(comparison)),
+        *(
+            Column("bql", f"BQL: {kind.removesuffix(' threads')}", _figure(BQL + kind))
+            for kind in holders(comparison)
+        ),
         *_verdicts(comparison),
     ]
 

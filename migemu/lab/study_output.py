@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from migemu.errors import UsageError
-from migemu.lab import compare, compare_report
+from migemu.lab import compare, compare_report, sweep, sweep_report
 from migemu.lab.study_kept import read_rows, read_spec
+from migemu.lab.sweep_baseline import Baseline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 REPORT = "report.html"
 CHARTS = "charts"
+BASELINE = "baseline.json"
 
 
 def publish(folder: Path) -> Summary:
@@ -39,7 +43,20 @@ def publish(folder: Path) -> Summary:
 
 def summarise(spec: Spec, rows: Sequence[Row]) -> Summary:
     """What the runs say, as their kind of study says it."""
-    return compare.summarise(spec, rows)
+    return compare.summarise(spec, rows) if spec.kind == "compare" else sweep.summarise(spec, rows)
+
+
+def keep_baseline(folder: Path, held: Baseline) -> None:
+    """Keep how a sweep compares with an earlier one, for its page."""
+    (folder / BASELINE).write_text(held.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def kept_baseline(folder: Path) -> Baseline | None:
+    """How the sweep in a folder compared with an earlier one; None if it was not asked."""
+    try:
+        return Baseline.model_validate_json((folder / BASELINE).read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def _write(folder: Path, summary: Summary) -> None:
@@ -56,6 +73,9 @@ def _write(folder: Path, summary: Summary) -> None:
 
 
 def _drawn(folder: Path, summary: Summary) -> tuple[Sequence[Picture], str]:
-    assert isinstance(summary, compare.Comparison)  # noqa: S101  for now
-    pictures = compare_report.pictures(summary)
-    return pictures, compare_report.page(summary, pictures, folder)
+    if isinstance(summary, compare.Comparison):
+        pictures = compare_report.pictures(summary)
+        return pictures, compare_report.page(summary, pictures, folder)
+    assert isinstance(summary, sweep.Sweep)  # noqa: S101  there are two kinds
+    pictures = sweep_report.pictures(summary)
+    return pictures, sweep_report.page(summary, pictures, kept_baseline(folder))

@@ -58,14 +58,15 @@ def mean_parts(point: PointSummary, labels: Mapping[str, str]) -> dict[str, floa
     return {labels[figure]: fmean(values) * 1000 for figure, values in means.items() if values}
 
 
-def curves(summary: Summary, figure: str, unit: str, scale: float) -> list[Picture]:
-    """A figure over the first numeric key, a line for each combination of the other keys.
+def curves(summary: Summary, kind: str, figures: Mapping[str, str], unit: str, scale: float) -> list[Picture]:
+    """Figures over the first numeric key, a line for each of them and each combination of the other keys.
 
     Args:
         summary: the study's.
-        figure: its name, also the kind of the charts.
+        kind: of the charts.
+        figures: what a line is called, to the figure's name; "" where the other keys say enough.
         unit: what the y axis says.
-        scale: from the figure's own unit to `unit`.
+        scale: from the figures' own unit to `unit`.
 
     Returns:
         Charts of at most as many lines as can be told apart; none where no key is numeric.
@@ -73,25 +74,21 @@ def curves(summary: Summary, figure: str, unit: str, scale: float) -> list[Pictu
     axis = axis_of(summary)
     if axis is None:
         return []
-    lines = _lines(summary, axis.key, figure, scale)
+    lines = _lines(summary, axis.key, figures, scale)
     names = list(lines)
     pieces = [names[at : at + MOST_LINES] for at in range(0, len(names), MOST_LINES)]
+    several = len(pieces) > 1
     return [
-        Picture(
-            figure,
-            f"{number} of {len(pieces)}" if len(pieces) > 1 else "",
-            _curve(lines, piece, axis, figure, unit),
-        )
+        Picture(kind, f"{number} of {len(pieces)}" if several else "", _curve(lines, piece, axis, unit))
         for number, piece in enumerate(pieces, 1)
     ]
 
 
-def _curve(
-    lines: Mapping[str, list[charts.Point]], names: Sequence[str], axis: Scan, figure: str, unit: str
-) -> Chart:
+def _curve(lines: Mapping[str, list[charts.Point]], names: Sequence[str], axis: Scan, unit: str) -> Chart:
     log = all(number > 0 for number in axis.numbers() or ())
     shown = {name: lines[name] for name in names}
-    return charts.lines_with_intervals(shown, axis.key, unit, f"{figure} over {axis.key}", log=log)
+    alt = f"{unit} over {axis.key}: {', '.join(names)}"
+    return charts.lines_with_intervals(shown, axis.key, unit, alt, log=log)
 
 
 def axis_of(summary: Summary) -> Scan | None:
@@ -100,15 +97,19 @@ def axis_of(summary: Summary) -> Scan | None:
     return next((scan for scan in scans if len(scan.numbers() or ()) > 1), None)
 
 
-def _lines(summary: Summary, axis: str, figure: str, scale: float) -> dict[str, list[charts.Point]]:
+def _lines(
+    summary: Summary, axis: str, figures: Mapping[str, str], scale: float
+) -> dict[str, list[charts.Point]]:
     """Lines by name; points by rising x."""
     found: dict[str, list[charts.Point]] = {}
     for point in summary.points:
-        spread = point.spread(figure)
-        if spread is not None:
-            y, low, high = (value * scale for value in (spread.median, spread.low, spread.high))
-            place = charts.Point(float(point.settings[axis]), y, low, high)
-            found.setdefault(line_name(point, axis) or figure, []).append(place)
+        for label, figure in figures.items():
+            spread = point.spread(figure)
+            if spread is not None:
+                y, low, high = (value * scale for value in (spread.median, spread.low, spread.high))
+                place = charts.Point(float(point.settings[axis]), y, low, high)
+                name = ", ".join(filter(None, (label, line_name(point, axis)))) or figure
+                found.setdefault(name, []).append(place)
     return {name: sorted(points) for name, points in found.items()}
 
 
