@@ -128,16 +128,8 @@ class Core:
             plan.channels,
         )
         self._witness = WitnessedThreads(plan.threads, self.bql.lock)
-        on_multifd = plan.handoff.design.config == "multifd"
         for device in plan.devices(self.bql):
-            buffers = plan.buffers(
-                device.model.name,
-                self._witness,
-                limits=plan.limits,
-                flow=plan.flow,
-                config_on_multifd=on_multifd,
-            )
-            self.machine.slots[device.model.name] = Slot(device, buffers)
+            self.add_device(device)
         self.handoff = plan.handoff(self.machine)
         self.abort.on_abort(self.handoff.abort)
         self.incoming = plan.incoming(
@@ -152,6 +144,19 @@ class Core:
             max_commands=plan.max_commands,
         )
         self.finish = plan.finish(self)
+
+    def add_device(self, device: LoadDevice) -> Slot:
+        """Give the machine a device, before anything of it arrives."""
+        plan = self.plan
+        buffers = plan.buffers(
+            device.model.name,
+            self._witness,
+            limits=plan.limits,
+            flow=plan.flow,
+            config_on_multifd=plan.handoff.design.config == "multifd",
+        )
+        slot = self.machine.slots[device.model.name] = Slot(device, buffers)
+        return slot
 
     @property
     def running(self) -> bool:

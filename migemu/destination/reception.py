@@ -112,7 +112,7 @@ class Reception:
             WireError: it is not of this migration, or its place is taken.
         """
         channel = hello.channel
-        if hello.uuid != self._uuid:
+        if not self._is_ours(hello.uuid):
             theirs, ours = hello.uuid.hex(), self._uuid.hex()
             raise WireError(f"the hello's uuid is {theirs}, this VM's is {ours}", channel=channel)
         if channel >= self._channels:
@@ -121,6 +121,10 @@ class Reception:
             raise WireError(f"received id {channel} already set up", channel=channel)
         self._place(channel, greeter)
         self.threads.point("multifd_recv_new_channel", channel=channel)
+
+    def _is_ours(self, uuid: bytes) -> bool:
+        """Whether a hello with that uuid is of this VM's migration."""
+        return uuid == self._uuid
 
     def _taken(self, place: Place) -> bool:
         """Whether a living connection has that place; a dead one loses it here."""

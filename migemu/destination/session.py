@@ -22,6 +22,7 @@ from migemu.wire.reader import PacketReader
 from migemu.wire.vfio import FLAG_CONFIG
 
 if TYPE_CHECKING:
+    from migemu.destination.core import Plan
     from migemu.destination.greeter import Greeter, Place
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads
@@ -66,11 +67,16 @@ class Session:
         self._ticks = 0
         self._last_sign = 0.0
         plan = make_plan(scenario, threads, lambda channel: self._release(channel, "queue cap"))
-        self.core = Core(plan, self._reply, lambda channel: self._release(channel, "sync"))
-        self.core.machine.on_idle = lambda channel: self._release(channel, RECEIVE_THREAD)
-        self.core.abort.on_abort(lambda _: self._loop.call_soon_threadsafe(self._done.set))
+        self.core = self._make_core(plan)
         self._reception = Reception(scenario, threads, lambda: self.core.running)
         self._stages = Stages(threads, scenario.timeouts, STAGES)
+
+    def _make_core(self, plan: Plan, kind: type[Core] = Core) -> Core:
+        """The destination without its sockets, told how to reach them."""
+        core = kind(plan, self._reply, lambda channel: self._release(channel, "sync"))
+        core.machine.on_idle = lambda channel: self._release(channel, RECEIVE_THREAD)
+        core.abort.on_abort(lambda _: self._loop.call_soon_threadsafe(self._done.set))
+        return core
 
     async def run(self, host: str, port: int) -> MigemuError | None:
         """Listen, take one migration, end; the error that ended it, if any.
@@ -135,11 +141,14 @@ class Session:
         if place == "main":
             self._adopt_main(transport, secure=greeter.secure)
             return
-        reader = PacketReader(self._pool, self._limits, self._admission(place))
+        reader = self._packet_reader(place)
         protocol = ChannelProtocol(place, transport, reader, self.core, self._loop, secure=greeter.secure)
         self._readers[place] = reader
         self._channels[place] = protocol
         transport.set_protocol(protocol)
+
+    def _packet_reader(self, channel: int) -> PacketReader:
+        return PacketReader(self._pool, self._limits, self._admission(channel))
 
     def _admission(self, channel: int) -> Any:
         flow = self.core.plan.flow

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from migemu.errors import PeerTimeoutError, WireError
 from migemu.handoff.design import Carrier, Loader
 from migemu.handoff.machine import Config, Machine, Slot
+from migemu.vfio.states import State
 from migemu.wire.vfio import FLAG_CONFIG, unwrap_config
 
 if TYPE_CHECKING:
@@ -43,9 +44,10 @@ class Handoff:
     # What the stream says, in its order; called by the incoming thread, BQL held.
 
     def load_setup(self) -> None:
-        """Every device enters RESUMING before any section is read."""
+        """Every device enters RESUMING before any section is read, unless it did when its section began."""
         for slot in self.machine.slots.values():
-            slot.device.load_setup()
+            if slot.device.state is not State.RESUMING:
+                slot.device.load_setup()
 
     def switchover_start(self) -> None:
         """MIG_CMD_SWITCHOVER_START: all iterable data of the running phase is in, loading may begin.
