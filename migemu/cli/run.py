@@ -193,13 +193,23 @@ class Pair:
 
     def _end(self) -> RunEnd:
         exits = {side: process.returncode for side, process in self._processes.items()}
-        reasons = tuple(self._reason(side, code) for side, code in exits.items() if code not in (0, 1))
+        reasons = tuple(
+            self._reason(side, code) for side, code in exits.items() if self._unexplained(side, code)
+        )
         failed = [code for code in exits.values() if code != 0]
         usage = any(code == MigemuError.exit_code + 1 for code in failed)
         return RunEnd(exit_code=2 if usage else int(bool(failed)), reasons=reasons, exits=exits)
 
+    def _unexplained(self, side: str, code: int | None) -> bool:
+        """Whether a side failed and no event of it says why."""
+        if code == 1:
+            return all(event.event != "error" for event in self.events(side))
+        return code != 0
+
     def _reason(self, side: str, code: int | None) -> str:
         told = self._told.get(side) or "without a word"
+        if code == 1:  # not an error of ours but a crash: the last line of a traceback says what it was
+            told = told.splitlines()[-1]
         if code is None:
             return f"{side}: did not end by itself"
         return f"{side}: killed by {signal.Signals(-code).name}" if code < 0 else f"{side}: {told}"
