@@ -22,14 +22,11 @@ if TYPE_CHECKING:
     from migemu.link.order_item import Channel, Item
     from migemu.link.order_lane import Outlet
     from migemu.link.order_verdict import Wait
-    from migemu.scenario import Order, Scenario, Until
+    from migemu.scenario import Order, Until
     from migemu.threads.api import Threads
 
     Later = Callable[[float, Callable[[], None]], object]
     Post = Callable[[Callable[[], None]], object]
-
-STREAMS_OF: Final = {"source": ("out",), "destination": ("in", "return")}
-"""Which streams each side has in its hands."""
 
 PATIENCE_SHARE: Final = 0.5
 """A wait that does not say how long it may last ends after this part of timeouts.phase, so that it ends
@@ -43,6 +40,7 @@ class Orders:
         rules: of the streams that this side has.
         seed: all chance follows from it.
         patience: seconds of the side's phase timeout.
+        room: bytes that one connection may keep aside or read ahead.
         threads: for events and time.
         later: has a function called after some seconds, on the thread that owns the connections.
         post: from any thread: has a function called on that thread.
@@ -60,12 +58,14 @@ class Orders:
         *,
         seed: int,
         patience: float,
+        room: int,
         threads: Threads,
         later: Later,
         post: Post,
         broken: Callable[[MigemuError], object],
     ) -> None:
         self.limit = patience * PATIENCE_SHARE
+        self.room = room
         self.later = later
         self._seed = seed
         self._threads = threads
@@ -214,9 +214,3 @@ class Orders:
             )
         short = [rule.shortfall() for rule in self._armed if rule.required and not rule.done]
         return ScheduleError("; ".join(short)) if short else None
-
-
-def rules_for(scenario: Scenario, side: str) -> tuple[Order, ...]:
-    """The rules that `side` carries out."""
-    streams = STREAMS_OF[side]
-    return tuple(order for order in scenario.order if order.stream in streams)

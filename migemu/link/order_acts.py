@@ -64,7 +64,7 @@ def wait(lane: Lane, item: Item, verdict: Wait, rule: Any) -> bool:
     """Stay where it is, or step aside, until the time has come."""
     if verdict.trigger is not None and verdict.trigger.met:
         return True
-    if verdict.aside or item.aside:
+    if item.aside or (verdict.aside and lane.aside_bytes + item.size <= lane.side.room):
         _step_aside(lane, item, verdict, rule)
         return False
     lane.blocked = item
@@ -88,10 +88,13 @@ def _step_aside(lane: Lane, item: Item, verdict: Wait, rule: Any) -> None:
         lane.section = taken
     else:
         taken.complete()
+    size = item.size  # of a section's head; its body is bounded by its own limits
     lane.away += 1
+    lane.aside_bytes += size
 
     def back(items: list[Item]) -> None:
         lane.away -= 1
+        lane.aside_bytes -= size
         for one in items:
             one.aside = True
         lane.step_in(items)

@@ -39,6 +39,9 @@ class Outlet(Protocol):
 class Side(Protocol):
     """What a lane needs of :class:`migemu.link.order.Orders`."""
 
+    room: int
+    """Bytes that a lane may keep aside; what does not fit waits in the line."""
+
     def rules_of(self, stream: str) -> Sequence[Any]:
         """The armed rules of a stream."""
         ...
@@ -76,8 +79,9 @@ class Lane:
         closed: nothing goes out any more; whatever comes is dropped.
         stalled: nothing goes out, and what comes is kept.
         bytes: of the items that wait in the line.
-        on_idle: called whenever nothing waits any more, in the line or aside.
+        on_pumped: called whenever something may have moved.
         away: items, or sections, that wait aside.
+        aside_bytes: of those.
         section: what was taken along with the head of the section that is coming in.
         blocked: the item that waits at the line's head for what a rule told it.
     """
@@ -88,8 +92,8 @@ class Lane:
         self.stream = stream
         self.outlet = outlet
         self.closed = self.stalled = False
-        self.bytes = self.away = 0
-        self.on_idle: Callable[[], None] | None = None
+        self.bytes = self.away = self.aside_bytes = 0
+        self.on_pumped: Callable[[], None] | None = None
         self.section: Section | None = None
         self.blocked: Item | None = None
         self._rules = side.rules_of(stream)
@@ -137,8 +141,8 @@ class Lane:
                 self._advance(item)
         finally:
             self._pumping = False
-        if self.on_idle is not None and self.idle:
-            self.on_idle()
+        if self.on_pumped is not None:
+            self.on_pumped()
 
     def _next(self) -> Item | None:
         if self.closed:

@@ -48,6 +48,14 @@ EVENTS: dict[str, Kind] = {
     "vm_state": Kind("running runnable", "this side's VM runs or not; it may be started or not"),
     "error": Kind("message [kind] [side] [device] [channel] [idx] [phase]", "this side failed, and why"),
     "verify": Kind("what ok [device] [detail]", "a digest was compared; what is data, config or ram"),
+    "order_rule_fired": Kind(
+        "rule type stream record channel device idx times",
+        "an order rule acts on a packet, for the times-th time; only the first 100 are told",
+    ),
+    "order_rule_expired": Kind("rule seconds", "what a rule waited for did not come; its packet goes on"),
+    "order_rule_ended": Kind(
+        "rule type stream fired expired required ok", "at the end: how often a rule acted, and in vain"
+    ),
     "invariant": Kind("name ok [detail] [device]", "an invariant was checked where it happened"),
     "bql_held": Kind(
         "holder seconds [ago]", "the big lock was given back, ago seconds ago, by the emitting thread"

@@ -68,6 +68,23 @@ def _replaced(event: Event) -> str:
     return f"machine type {event.get('machine')} has no {asked}: hand-off {used} runs, as in QEMU"
 
 
+def _order_rule(event: Event) -> str | None:
+    """The first time of each rule: a rule may act on every packet."""
+    if event.get("times") != 1:
+        return None
+    names = ("channel", "device", "idx")
+    place = " ".join(f"{name} {event.get(name)}" for name in names if event.get(name) not in (None, ""))
+    return f"order rule {event.get('rule')}: {event.get('type')} {event.get('record')} {place}".rstrip()
+
+
+def _order_rule_ended(event: Event) -> str | None:
+    """Only what fell short."""
+    if event.get("ok"):
+        return None
+    why = "waited in vain" if event.get("fired") else "never fired"
+    return f"order rule {event.get('rule')} {why}{', and is required' if event.get('required') else ''}"
+
+
 def _thread_end(event: Event) -> str:
     known = [name for name in ("wait", "load", "ready_wait", "config_load") if event.get(name) is not None]
     times = ", ".join(f"{name.replace('_', ' ')} {ms(event.get(name))} ms" for name in known)
@@ -84,6 +101,9 @@ TELL: dict[str, Callable[[Event], str | None]] = {
     "vfio_load_bufs_thread_end": _thread_end,
     "verify": _verify,
     "invariant": _invariant,
+    "order_rule_fired": _order_rule,
+    "order_rule_expired": lambda event: f"order rule {event.get('rule')}: what it waited for did not come",
+    "order_rule_ended": _order_rule_ended,
     "connection_refused": lambda event: f"connection refused: {event.get('reason')}",
     "error": lambda event: f"ERROR {event.get('message')}",
     "events_suppressed": lambda event: f"{count(int(event.get('count', 0)), 'event')} counted, not kept",

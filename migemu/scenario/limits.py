@@ -56,6 +56,8 @@ class Limits(BaseModel):
     """Connections the destination holds open at a time, those without a hello included."""
     max_unfinished: Annotated[int, Field(ge=2, le=65_535)] = 512
     """Connections that have not said yet what they are; the oldest then makes way for the newest."""
+    order_room: Size = 256 * MIB
+    """Bytes a side under order rules may read ahead and keep aside, all connections together."""
     refusals: Annotated[int, Field(ge=0, le=100_000_000)] = 1000
     """Refused connections that are recorded one by one; further ones are only counted."""
     hello_timeout: PositiveTime = 5.0

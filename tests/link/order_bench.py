@@ -71,7 +71,7 @@ class Sink:
 class Bench:
     """One side: its rules, its lanes, and what comes out of them."""
 
-    def __init__(self, text: str, *, seed: int = 1) -> None:
+    def __init__(self, text: str, *, seed: int = 1, room: int = 1 << 20) -> None:
         self.clock = Clock()
         self.log: list[tuple[Channel, str]] = []
         self.events: list[tuple[str, dict[str, object]]] = []
@@ -82,6 +82,7 @@ class Bench:
             rules(text),
             seed=seed,
             patience=10.0,
+            room=room,
             threads=self,  # type: ignore[arg-type]  # only point() is asked of it
             later=self.clock.later,
             post=lambda call: call(),
