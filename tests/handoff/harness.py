@@ -21,6 +21,7 @@ from migemu.wire.multifd import DevicePacket, sync_packet
 
 if TYPE_CHECKING:
     from migemu.handoff.base import Handoff
+    from migemu.threads.api import Threads
     from migemu.threads.sync import Bql
 
 A, B = "0000:00:01.0/vfio", "0000:00:02.0/vfio"
@@ -34,6 +35,7 @@ GIC_LOADED = "interrupt_controller_loaded"
 STARTED = {"running": True}
 STREAM = "the main channel filled"
 """What the incoming thread sleeps on when the stream stalls."""
+NO_RAM = GuestRam.of_size(0)
 BARRIER = "all channels at SYNC"
 
 
@@ -50,8 +52,9 @@ class Setting:
 class Destination:
     """A destination core under `design`, with the devices A and B; a test drives it step by step."""
 
-    def __init__(self, design: str | type[Handoff], setting: Setting) -> None:
+    def __init__(self, design: str | type[Handoff], setting: Setting, threads: Threads | None = None) -> None:
         self.scene = Scene()
+        self.threads: Threads = self.scene if threads is None else threads
         self.type = handoff(design) if isinstance(design, str) else design
         self.design = self.type.design
         self.names = {A: 16, B: 17}
@@ -65,14 +68,14 @@ class Destination:
     def _plan(self, platform: Platform) -> Plan:
         def devices(bql: Bql) -> list[LoadDevice]:
             models = [DeviceModel(name=name) for name in self.names]
-            return [LoadDevice(model, VirtualSink(), self.scene, bql.lock, platform) for model in models]
+            return [LoadDevice(model, VirtualSink(), self.threads, bql.lock, platform) for model in models]
 
         return Plan(
-            threads=self.scene,
+            threads=self.threads,
             channels=self.setting.channels,
             machine_name=self.setting.machine,
             handoff=self.type,
-            ram=GuestRam.of_size(4096),
+            ram=NO_RAM,
             platform=platform,
             patience=self.setting.patience,
             limits=BufferLimits(),
@@ -91,6 +94,10 @@ class Destination:
     def begin(self) -> None:
         """The incoming thread runs and has read every device's setup."""
         self.core.start(self._end)
+        self.setup()
+
+    def setup(self) -> None:
+        """The first records."""
         self.feed(records.FileHeader(), records.Configuration(self.setting.machine))
         for name, number in self.names.items():
             section = records.Section(name)
