@@ -16,6 +16,7 @@ from migemu.link.tls import explain
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from migemu.destination.reception import Reception
 
@@ -30,13 +31,21 @@ class Door:
         reception: where they belong.
         context: what they speak TLS with; None for plain connections.
         backlog: connections that may wait in the kernel.
+        gates: makes what stands before each greeter, where something does.
     """
 
-    def __init__(self, reception: Reception, context: ssl.SSLContext | None, backlog: int) -> None:
+    def __init__(
+        self,
+        reception: Reception,
+        context: ssl.SSLContext | None,
+        backlog: int,
+        gates: Callable[[Greeter], asyncio.BaseProtocol] | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._reception = reception
         self._context = context
         self._backlog = backlog
+        self._gates = gates
         self._socket: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -85,20 +94,23 @@ class Door:
             task = self._keep(self._meet(connection, greeter))
 
     async def _meet(self, connection: socket.socket, greeter: Greeter) -> None:
+        met = False
+        protocol = greeter if self._gates is None else self._gates(greeter)
         try:
             if self._context is None:
-                await self._loop.connect_accepted_socket(lambda: greeter, connection)
-                return
-            await self._loop.connect_accepted_socket(
-                lambda: greeter,
-                connection,
-                ssl=self._context,
-                ssl_handshake_timeout=self._reception.hello_timeout,
-            )
+                await self._loop.connect_accepted_socket(lambda: protocol, connection)
+            else:
+                await self._loop.connect_accepted_socket(
+                    lambda: protocol,
+                    connection,
+                    ssl=self._context,
+                    ssl_handshake_timeout=self._reception.hello_timeout,
+                )
+            met = True
         except OSError as error:
             greeter.refuse(explain(error, self._reception.hello_timeout).at(phase="hello"))
         finally:
-            if greeter.transport is None:
+            if not met:
                 connection.close()
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from migemu.destination.progress import progress_of
 from migemu.destination.reception import Reception
 from migemu.errors import CancelledMigrationError, MigemuError, PeerTimeoutError
 from migemu.link import tls
+from migemu.link.order_gates import make_gates
 from migemu.link.stages import Stages
 from migemu.wire import extension, returnpath
 from migemu.wire.buffers import HeapPool
@@ -24,6 +25,7 @@ from migemu.wire.vfio import FLAG_CONFIG
 if TYPE_CHECKING:
     from migemu.destination.core import Plan
     from migemu.destination.greeter import Greeter, Place
+    from migemu.link.order_tape import Tapes
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads
     from migemu.wire.multifd import DevicePacketHeader
@@ -50,14 +52,16 @@ class Session:
     Args:
         scenario: already dilated.
         threads: the concurrency seam, its sink installed.
+        tapes: where every connection is recorded, if it is.
     """
 
-    def __init__(self, scenario: Scenario, threads: Threads) -> None:
+    def __init__(self, scenario: Scenario, threads: Threads, tapes: Tapes | None = None) -> None:
         self._scenario = scenario
-        self._threads = threads
         self._loop = asyncio.get_running_loop()
         self._pool = HeapPool(keep=scenario.limits.queue_total or KEEP_UNLIMITED)
         self._limits = wire_limits(scenario)
+        self._gates = make_gates(scenario, threads, self._loop, self._pool, self._limits, self._fail, tapes)
+        self._threads = threads = threads if self._gates is None else self._gates.threads
         self._channels: dict[int, ChannelProtocol] = {}
         self._readers: dict[int, PacketReader] = {}
         self._main: MainProtocol | None = None
@@ -100,11 +104,18 @@ class Session:
             await self._close()
             ticker.cancel()
             door.close()
-        return self.core.abort.error
+        return self.core.abort.error or self._fell_short()
+
+    def _fell_short(self) -> MigemuError | None:
+        """It went well, but not as an order rule required, or the recording is not whole."""
+        error = None if self._gates is None else self._gates.finish()
+        if error is not None:
+            self._threads.point("error", message=str(error.at(side="destination")), **error.where())
+        return error
 
     async def _listen(self, host: str, port: int) -> Door:
         backlog = self._scenario.migration.channels + 16
-        door = Door(self._reception, tls.context(self._scenario.tls, "destination"), backlog)
+        door = Door(self._reception, tls.context(self._scenario.tls, "destination"), backlog, self._gates)
         address = await door.open(host, port)
         self.address = f"{address[0]}:{address[1]}"
         self._threads.point("vm_state", running=False, runnable=False)
@@ -219,15 +230,25 @@ class Session:
         error = self.core.abort.error
         if error is not None:
             self._say_failure(error)
+            if self._gates is not None:
+                self._gates.open_up()
         self._reception.close()
         for channel in self._channels.values():
             channel.close()
         if self._main is not None:
             await _within(self._main.gone(), GOODBYE_SECONDS)
+            await self._answered()
             self._main.close()
         joined = await self._loop.run_in_executor(None, self.core.cleanup, JOIN_SECONDS)
         if not joined:
             self._threads.point("error", message=f"a thread did not end within {JOIN_SECONDS:g} s")
+
+    async def _answered(self) -> None:
+        """Order rules may hold our last answers back, though not for ever."""
+        for _ in range(int(self._scenario.timeouts.phase / TICK)):
+            if self._gates is None or not self._gates.answering():
+                return
+            await asyncio.sleep(TICK)
 
     def _say_failure(self, error: MigemuError) -> None:
         """Our last words on the return path, in the peer's language."""
