@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from migemu.cli.compare import compare
 from migemu.cli.place import Place
 from migemu.cli.run import run
+from migemu.cli.sweep import sweep
 from migemu.link.netns import QDISCS, Qdisc, linked
 from migemu.scenario.units import parse_rate
 
@@ -57,4 +59,5 @@ def netns(context: click.Context, rate: str | None, qdisc: Qdisc) -> None:
     context.obj = Namespaces(None if rate is None else parse_rate(rate), qdisc)
 
 
-netns.add_command(run)
+for verb in (run, compare, sweep):
+    netns.add_command(verb)

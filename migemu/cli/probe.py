@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,8 @@ from migemu.threads.native import NativeThreads
 from migemu.wire.probe import QUESTION, STATES, Readiness, decode_readiness
 
 if TYPE_CHECKING:
+    import ssl
+
     from migemu.threads.api import Threads
 
 PAUSE = 0.25
@@ -21,8 +24,13 @@ ANSWER_TIME = 2.0
 """Seconds that one answer may take."""
 
 
-def ask(threads: Threads, host: str, port: int, timeout: float) -> Readiness:
+def ask(
+    threads: Threads, host: str, port: int, timeout: float, context: ssl.SSLContext | None = None
+) -> Readiness:
     """Ask the destination at `host` and `port` how it is; all of it takes `timeout` seconds at most.
+
+    With a TLS `context` the question is asked as a source would ask it: whoever may not migrate there may
+    not know either.
 
     Raises:
         PeerError: nothing listens there, or what does is not a migemu destination.
@@ -31,13 +39,24 @@ def ask(threads: Threads, host: str, port: int, timeout: float) -> Readiness:
     """
     end = threads.now() + timeout
     try:
-        with socket.create_connection((host, port), timeout) as connection:
+        with _connected(host, port, timeout, context) as connection:
             connection.sendall(QUESTION)
             return _answer(connection, threads, end)
     except TimeoutError as error:
         raise PeerTimeoutError(f"{host}:{port} did not answer within {timeout:g} s") from error
     except OSError as error:
         raise PeerError(f"no destination at {host}:{port}: {error}") from error
+
+
+def _connected(host: str, port: int, timeout: float, context: ssl.SSLContext | None) -> socket.socket:
+    connection = socket.create_connection((host, port), timeout)
+    if context is None:
+        return connection
+    try:
+        return context.wrap_socket(connection, server_hostname=host)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _answer(connection: socket.socket, threads: Threads, end: float) -> Readiness:
@@ -51,12 +70,19 @@ def _answer(connection: socket.socket, threads: Threads, end: float) -> Readines
     return readiness
 
 
-def ask_until(threads: Threads, host: str, port: int, timeout: float, wait: float) -> Readiness:
+def ask_until(
+    threads: Threads,
+    host: str,
+    port: int,
+    timeout: float,
+    wait: float,
+    context: ssl.SSLContext | None = None,
+) -> Readiness:
     """Ask again and again for up to `wait` seconds; the last refusal is the one that is raised."""
     end = threads.now() + wait
     while True:
         try:
-            return ask(threads, host, port, timeout)
+            return ask(threads, host, port, timeout, context)
         except MigemuError:
             if threads.now() + PAUSE >= end:
                 raise
@@ -73,16 +99,32 @@ def seconds(text: str | None, otherwise: float) -> float:
     return parse_time(text)
 
 
+def certificates(folder: str | None) -> ssl.SSLContext | None:
+    """What a source with the certificates in `folder` speaks TLS with."""
+    if folder is None:
+        return None
+    from migemu.link.tls import context  # noqa: PLC0415  as above
+    from migemu.scenario.tls import Tls  # noqa: PLC0415
+
+    return context(Tls(dir=Path(folder).absolute()), "source")
+
+
 @click.command()
 @click.argument("address", metavar="HOST:PORT")
 @click.option("--timeout", metavar="TIME", help="How long one answer may take; default: 2 s.")
 @click.option("--wait", metavar="TIME", help="Keep asking for so long; default: ask once.")
-def probe(address: str, timeout: str | None, wait: str | None) -> None:
+@click.option(
+    "--tls",
+    "folder",
+    metavar="DIR",
+    help="Ask over TLS, with the client's certificate in DIR (see migemu tls).",
+)
+def probe(address: str, timeout: str | None, wait: str | None, folder: str | None) -> None:
     """Ask whether a destination is ready at HOST:PORT; the exit code is 0 if so, else 1.
 
     The question leaves a running migration alone. It is for health checks and scripts.
     """
     host, port = parse_address(address)
     patience, limit = seconds(wait, 0.0), seconds(timeout, ANSWER_TIME)
-    readiness = ask_until(NativeThreads(), host, port, limit, patience)
+    readiness = ask_until(NativeThreads(), host, port, limit, patience, certificates(folder))
     click.echo(f"{address}: a migemu {readiness.migemu} destination {STATES[readiness.state]}")

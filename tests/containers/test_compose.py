@@ -23,7 +23,8 @@ COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 each = pytest.mark.parametrize("name", SERVICES)
-each_end = pytest.mark.parametrize("name", ["source", "destination"])
+ENDS = ["source", "destination", "source-tls", "destination-tls"]
+each_end = pytest.mark.parametrize("name", ENDS)
 
 
 def filled(text: str, **settings: str) -> str:
@@ -40,7 +41,7 @@ def test_every_command_is_one_that_the_program_parses(name: str, parse: Parse) -
 @each_end
 def test_more_words_from_the_environment_reach_both_sides(name: str, parse: Parse) -> None:
     words = shlex.split(filled(SERVICES[name]["command"], MIGEMU_ARGS='--set "migration.channels = 16"'))
-    assert parse(words).params["overrides"] == ("migration.channels = 16",)
+    assert parse(words).params["overrides"][-1] == "migration.channels = 16"
 
 
 @each
@@ -58,20 +59,31 @@ def test_every_container_is_as_tight_as_it_can_be(name: str) -> None:
 def test_processors_and_memory_are_limited_by_variables_with_defaults(name: str) -> None:
     for limit in ("cpus", "mem_limit", "pids_limit"):
         assert filled(str(SERVICES[name][limit])).strip("kmg").replace(".", "").isdigit()
-    prefix = name.upper()
+    prefix = name.removesuffix("-tls").upper()
     assert filled(SERVICES[name]["cpus"], **{f"{prefix}_CPUS": "0.5"}) == "0.5"
     assert filled(SERVICES[name]["mem_limit"], **{f"{prefix}_MEMORY": "256m"}) == "256m"
 
 
-def test_the_source_waits_for_a_destination_that_the_program_itself_calls_ready(parse: Parse) -> None:
-    destination = SERVICES["destination"]
+@pytest.mark.parametrize("kind", ["", "-tls"])
+def test_the_source_waits_for_a_destination_that_the_program_itself_calls_ready(
+    kind: str, parse: Parse
+) -> None:
+    destination = SERVICES[f"destination{kind}"]
     words = shlex.split(filled(destination["command"]))
     port = words[words.index("--listen") + 1].rpartition(":")[2]
-    assert SERVICES["source"]["depends_on"] == {"destination": {"condition": "service_healthy"}}
-    kind, program, *question = destination["healthcheck"]["test"]
-    assert (kind, program) == ("CMD", "migemu")
-    assert parse(question).info_name == "probe"
-    assert question[-1] == f"127.0.0.1:{port}"
+    waits = SERVICES[f"source{kind}"]["depends_on"]
+    assert waits == {f"destination{kind}": {"condition": "service_healthy"}}
+    how, program, *question = destination["healthcheck"]["test"]
+    assert (how, program) == ("CMD", "migemu")
+    assert parse(question).params["address"] == f"127.0.0.1:{port}"
+
+
+def test_only_the_encrypted_destination_may_do_without_a_word_about_it() -> None:
+    assert "--insecure" in SERVICES["destination"]["command"]
+    assert "--insecure" not in SERVICES["destination-tls"]["command"]
+    assert "tls.dir=/certificates" in SERVICES["destination-tls"]["command"]
+    certificate = shlex.split(SERVICES["certificates"]["command"])
+    assert certificate[certificate.index("--host") + 1] == "destination-tls"
 
 
 def test_the_network_leads_nowhere_and_the_results_are_kept() -> None:

@@ -34,8 +34,9 @@ def test_it_ends_as_a_numbered_user_that_is_not_root() -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", arguments("USER")[-1])
 
 
-def test_the_users_results_folder_is_there_for_a_volume_to_take_over() -> None:
-    assert f"mkdir /results && chown {arguments('USER')[-1]} /results" in arguments("RUN")
+def test_the_users_folders_are_there_for_volumes_to_take_over() -> None:
+    folders = "/results /certificates"
+    assert f"mkdir {folders} && chown {arguments('USER')[-1]} {folders}" in arguments("RUN")
 
 
 def test_pip_is_called_by_path_and_stays_behind() -> None:

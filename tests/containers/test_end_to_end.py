@@ -49,17 +49,17 @@ class Engine:
         compose = shlex.split(os.environ["E2E_COMPOSE"])
         return self.run(*compose, "-f", str(COMPOSE_FILE), *words, timeout=timeout)
 
-    def migrate(self, service: str = "source") -> subprocess.CompletedProcess[str]:
+    def migrate(self, service: str = "source", *options: str) -> subprocess.CompletedProcess[str]:
         """The second of the README's three commands; with "result" the third."""
-        return self.compose("run", "--rm", service)
+        return self.compose(*options, "run", "--rm", service)
 
     def container(self, service: str) -> str:
         """The id of the service's container, running or not."""
         return self.compose("ps", "-a", "-q", service).stdout.strip()
 
-    def results(self, into: Path) -> Path:
+    def results(self, into: Path, service: str = "destination") -> Path:
         """Copy what lies in the volume; `docker cp`, because the oldest compose has no `cp`."""
-        copied = self.run("docker", "cp", f"{self.container('destination')}:/results", str(into))
+        copied = self.run("docker", "cp", f"{self.container(service)}:/results", str(into))
         assert copied.returncode == 0, copied.stderr
         return into / "results" if (into / "results").exists() else into
 
@@ -162,6 +162,15 @@ def queued(engine: Engine, link: str) -> int | None:
     """Bytes that went through the queue of `link`; None when the link is gone."""
     shown = engine.run("tc", "-s", "-j", "qdisc", "show", "dev", link)
     return int(json.loads(shown.stdout)[0]["bytes"]) if shown.returncode == 0 else None
+
+
+def test_the_same_migration_encrypted(engine: Engine, tmp_path: Path) -> None:
+    done = with_settings(engine, MIGEMU_ARGS=SMALL).migrate("source-tls", "--profile", "tls")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert engine.migrate("result").returncode == 0
+    joined = result(engine.results(tmp_path, "destination-tls"), "joined")
+    assert (joined["verdict"], joined["runnable"]) == ("completed", "destination")
+    assert joined["scenario"]["effective"]["tls"]["dir"] == "/certificates"
 
 
 def test_limits_come_from_variables_and_the_engine_holds_them(engine: Engine) -> None:

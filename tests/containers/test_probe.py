@@ -20,6 +20,7 @@ from migemu.wire.probe import ANSWER, MAX_ANSWER, QUESTION, STATES, Readiness, d
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 READY = Readiness(migemu="0.1.0", state="waiting")
 
@@ -181,3 +182,21 @@ def state_of(host: str, port: int) -> str | None:
         return ask(NativeThreads(), host, port, 5).state
     except PeerError:
         return None
+
+
+def test_over_tls_only_the_right_certificate_is_answered(tmp_path: Path) -> None:
+    right, wrong = str(tmp_path / "right"), str(tmp_path / "wrong")
+    for folder in (right, wrong):
+        assert said("tls", "init", folder)[0] == 0
+    with migemu(
+        "destination", "--listen", "127.0.0.1:0", "--json", "--set", f"tls.dir={right}"
+    ) as destination:
+        assert destination.stdout is not None
+        told = map(json.loads, destination.stdout)
+        listening = next(event for event in told if event["event"] == "listening")
+        address = f"127.0.0.1:{listening['port']}"
+        assert said("probe", address, "--tls", right)[0] == 0
+        assert said("probe", address)[0] == 1
+        assert said("probe", address, "--tls", wrong)[0] == 1
+        destination.terminate()
+        destination.communicate(timeout=30)
