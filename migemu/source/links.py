@@ -12,8 +12,9 @@ from migemu.wire.returnpath import ReturnPathReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from migemu.source.mainwriter import Chunk, MainWriter
-    from migemu.source.returnpath import ReturnPath
+    from migemu.source.mainwriter import Chunk
+    from migemu.source.onlink import Returns
+    from migemu.source.paced import Written
 
 
 class Courier:
@@ -42,8 +43,8 @@ class MainLink(asyncio.Protocol):
     """The main connection of the source: the stream out, the return path in."""
 
     def __init__(self, courier: Courier, lost: Callable[[MigemuError], None]) -> None:
-        self.writer: MainWriter | None = None
-        self.returns: ReturnPath | None = None
+        self.writer: Written | None = None
+        self.returns: Returns | None = None
         self._courier = courier
         self._lost = lost
         self._reader = ReturnPathReader()
@@ -77,6 +78,10 @@ class MainLink(asyncio.Protocol):
             self.writer.written(left - self._reported)
             self._reported = left
 
+    def fileno(self) -> int:
+        """The socket's number."""
+        return fileno(self._transport)
+
     def data_received(self, data: bytes) -> None:
         """Messages of the return path."""
         try:
@@ -101,3 +106,9 @@ class MainLink(asyncio.Protocol):
         self._closing = True
         if self._transport is not None:
             self._transport.abort() if abort else self._transport.close()
+
+
+def fileno(transport: asyncio.Transport | None) -> int:
+    """The number of a transport's socket; -1 when there is none (any more)."""
+    found = None if transport is None else transport.get_extra_info("socket")
+    return -1 if found is None else int(found.fileno())

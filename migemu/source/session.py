@@ -18,6 +18,7 @@ from migemu.source.dial import Dialer, make_links
 from migemu.source.links import Courier, MainLink
 from migemu.source.mainwriter import MainWriter
 from migemu.source.migration import Migration, Parts
+from migemu.source.onlink import Pacing
 from migemu.source.returnpath import ReturnPath
 from migemu.source.stream import Stream
 from migemu.threads.sync import Abort, Patience, Pool
@@ -57,7 +58,8 @@ class Session:
         self.abort = Abort(threads)
         self.abort.on_abort(lambda _: self._loop.call_soon_threadsafe(self._done.set))
         self._patience = Patience(threads, scenario.timeouts.phase)
-        self._main = MainLink(self._courier, self._lost_main)
+        self._pacing = Pacing(scenario.link, threads, self._loop, self._courier, self._lost_main)
+        self._main = MainLink(self._courier, self._pacing.lost)
         self._links = make_links(scenario, self._courier, self._lost_channel)
         self._dialer = Dialer(scenario, threads, self.abort.check)
         self._stages = Stages(threads, scenario.timeouts, STAGES)
@@ -66,12 +68,13 @@ class Session:
 
     def _assemble(self) -> Parts:
         scenario, threads = self._scenario, self._threads
-        writer = MainWriter(threads, self.abort, self._patience, self._main)
+        main, outlets = self._pacing.main(self._main), self._pacing.outlets(self._links)
+        writer = MainWriter(threads, self.abort, self._patience, main)
         returns = ReturnPath(threads, self.abort, self._patience, scenario.limits.max_commands)
-        channels = SendChannels(threads, self.abort, self._patience, self._links)
-        self._main.writer, self._main.returns = writer, returns
-        for link in self._links:
-            link.channels = channels
+        channels = SendChannels(threads, self.abort, self._patience, outlets)
+        main.writer, self._main.returns = writer, self._pacing.returns(returns)
+        for outlet in outlets:
+            outlet.channels = channels
         return Parts(
             scenario=scenario,
             design=choose(scenario).design,
@@ -96,6 +99,7 @@ class Session:
         self.guest.vm.start()
         try:
             await self._dialer.connect(host, port, self._main, self._links)
+            self._pacing.ceiling(link.fileno() for link in (self._main, *self._links))
             self._threads.spawn("migration", self._migrate)
             await asyncio.wait_for(self._done.wait(), self._scenario.timeouts.total)
         except TimeoutError:
@@ -185,6 +189,8 @@ class Session:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._migration_ended.wait(), JOIN_SECONDS)
         failed = self.abort.error is not None
+        if not failed:
+            await self._pacing.settled()
         for link in self._links:
             link.close(abort=failed)
         self._main.close(abort=failed)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from migemu.errors import MigemuError
-    from migemu.source.channels import Packet, SendChannels
+    from migemu.source.channels import Packet
     from migemu.source.links import Courier
+    from migemu.source.paced import Freed
 
 
 class SocketLink:
@@ -40,7 +41,7 @@ class SocketLink:
         lost: Callable[[MigemuError], None],
     ) -> None:
         self.channel = channel
-        self.channels: SendChannels | None = None
+        self.channels: Freed | None = None
         self._loop = loop
         self._courier = courier
         self._lost = lost
@@ -52,6 +53,10 @@ class SocketLink:
         self._socket = connected
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._loop.add_reader(connected, self._readable)
+
+    def fileno(self) -> int:
+        """The socket's number; -1 when there is none (any more)."""
+        return -1 if self._socket is None else self._socket.fileno()
 
     def start(self, packet: Packet) -> None:
         """From any thread: offer `packet` to the kernel; never blocks."""

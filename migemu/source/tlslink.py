@@ -6,13 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from migemu.errors import ConnectionLostError
+from migemu.source.links import fileno
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from migemu.errors import MigemuError
-    from migemu.source.channels import Packet, SendChannels
+    from migemu.source.channels import Packet
     from migemu.source.links import Courier
+    from migemu.source.paced import Freed
 
 
 class TlsLink(asyncio.Protocol):
@@ -26,7 +28,7 @@ class TlsLink(asyncio.Protocol):
 
     def __init__(self, channel: int, courier: Courier, lost: Callable[[MigemuError], None]) -> None:
         self.channel = channel
-        self.channels: SendChannels | None = None
+        self.channels: Freed | None = None
         self._courier = courier
         self._lost = lost
         self._transport: asyncio.Transport | None = None
@@ -37,6 +39,10 @@ class TlsLink(asyncio.Protocol):
         """Ask to be told when everything has been taken."""
         self._transport = transport
         transport.set_write_buffer_limits(high=1, low=0)
+
+    def fileno(self) -> int:
+        """The socket's number; -1 when there is none (any more)."""
+        return fileno(self._transport)
 
     def start(self, packet: Packet) -> None:
         """From any thread: write `packet`."""
