@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from migemu.destination.barrier import SyncBarrier
 from migemu.destination.finish import Finish
 from migemu.destination.incoming import Incoming
-from migemu.errors import ConnectionLostError, MigemuError
+from migemu.errors import ConnectionLostError, MigemuError, WireError
 from migemu.handoff.base import Machine, Slot
 from migemu.ram import GuestRam, PageDigests, RamLoad
 from migemu.threads.sync import Abort, Bql, Patience, Pool, Queue
@@ -107,13 +107,18 @@ class Core:
             limit_bytes=plan.queue_main,
         )
         self.barrier = plan.barrier(plan.threads, self.abort, self.patience, plan.channels)
-        self.memory = Memory(plan.ram)
+        self.memory = self.make_memory()
         self.ram_bytes = 0
         self.reply = reply
         self._release = release
         self._incoming_thread: Thread | None = None
         self._open = set(range(plan.channels))
+        self._over = False
         self._make_machine()
+
+    def make_memory(self) -> Memory:
+        """Guest RAM; a virtual run only counts its pages."""
+        return Memory(self.plan.ram)
 
     def _make_machine(self) -> None:
         plan = self.plan
@@ -143,6 +148,7 @@ class Core:
             uuid=plan.uuid,
             max_commands=plan.max_commands,
         )
+        self.incoming.on_eof = self._stream_over
         self.finish = plan.finish(self)
 
     def add_device(self, device: LoadDevice) -> Slot:
@@ -155,7 +161,9 @@ class Core:
             flow=plan.flow,
             config_on_multifd=plan.handoff.design.config == "multifd",
         )
-        slot = self.machine.slots[device.model.name] = Slot(device, buffers)
+        slot = Slot(device, buffers)
+        # A new dictionary, because others go through the one there is.
+        self.machine.slots = {**self.machine.slots, device.model.name: slot}
         return slot
 
     @property
@@ -221,6 +229,10 @@ class Core:
             kind="device",
             config=packet.is_config,
         )
+        known = self.machine.slot(packet.device).device.model.instance
+        if packet.instance != known:
+            told = f"device state for instance {packet.instance}, this machine has instance {known}"
+            raise WireError(told, device=packet.device, idx=packet.idx)
         self.handoff.device_packet(packet)
 
     def _ram_packet(self, channel: int, packet: RamPacket) -> None:
@@ -248,6 +260,17 @@ class Core:
             self.plan.flow.parked(channel)
         self.handoff.parked(channel)
         self.barrier.arrive(channel, lambda: self._go_on(channel))
+        self._check_stranded()
+
+    def _stream_over(self) -> None:
+        """The main stream's EOF was met; BQL not held."""
+        self._over = True
+        self._check_stranded()
+
+    def _check_stranded(self) -> None:
+        """Behind EOF no barrier word comes: a channel at its SYNC brings nothing more (B10)."""
+        if self._over and self._open <= self.barrier.parked():
+            self.handoff.channels_ended("every channel still open is at a SYNC that no barrier word followed")
 
     def _go_on(self, channel: int) -> None:
         if self.plan.flow is not None:
@@ -280,6 +303,7 @@ class Core:
         self.handoff.channel_ended(channel)
         if not self._open and self.incoming.phase != "commit":
             self.handoff.channels_ended()
+        self._check_stranded()
 
     def failed(self, error: MigemuError) -> None:
         """Something this side cannot go on from; the first such error counts."""

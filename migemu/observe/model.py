@@ -166,6 +166,7 @@ class Result(Record):
     versions: Versions
     seed: int | None = None
     handoff: str = ""
+    virtual: bool = Field(default=False, description="in virtual time: the link and the clock were modelled")
     dilation: float = Field(default=1.0, description="how many times slower the model ran than it says")
     scaled_back: bool = Field(default=False, description="whether the figures are those of an undilated run")
     times: Times

@@ -58,6 +58,8 @@ def _head(result: Result, console: Console) -> None:
         _line(console, "not heard of", ", ".join(result.missing), "yellow")
     if result.scaled_back:
         _line(console, "time", f"ran {result.dilation:g} times slower, figures scaled back", "yellow")
+    if result.virtual:
+        _line(console, "time", "virtual: the link, the devices and the clock are models", "yellow")
     times = result.times
     parts = {
         "total": times.total,

@@ -18,6 +18,20 @@ class Abandoned(BaseException):
     """Unwinds a thread whose run is over; not an Exception, so that the program does not catch it."""
 
 
+class Launch:
+    """Stands for a greenlet that has not run yet: switching to it goes by way of the main greenlet."""
+
+    __slots__ = ("carrier", "main")
+
+    def __init__(self, main: Any, carrier: Any) -> None:
+        self.main = main
+        self.carrier = carrier
+
+    def switch(self) -> Any:
+        """Have the main greenlet start it."""
+        return self.main.switch((self.carrier,))
+
+
 class Machine:
     """What carries threads; who runs next is the business of the two kinds of engine below it.
 
@@ -59,15 +73,26 @@ class Machine:
         self.current = task
         carrier = task.greenlet
         if carrier is None:
-            carrier = self._pool.pop() if self._pool else greenlet(self._work, self.main)
-            task.greenlet = carrier
-        carrier.switch()
+            carrier = task.greenlet = self._pool.pop() if self._pool else self._launched()
+        asked = carrier.switch()
+        while asked:  # only the main greenlet is asked anything
+            asked = asked[0].switch()
+
+    def _launched(self) -> Any:
+        """A new greenlet, to be started by the main one.
+
+        A greenlet started from within another begins at its depth of stack and of recursion; a thousand
+        threads that start one another would go too deep, though each by itself is shallow.
+        """
+        carrier = greenlet(self._work, self.main)
+        return carrier if getcurrent() is self.main else Launch(self.main, carrier)
 
     def _work(self) -> None:
         """The life of a greenlet: one thread after the other."""
         mine = getcurrent()
         while True:
             task = self.current
+            task.greenlet = mine
             following = self._perform(task)
             task.greenlet = None
             if following is None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from migemu.threads.api import Lock
 
 
-
 class NativeLock:
     """A ``threading.Lock`` that knows its holder."""
 

@@ -1,0 +1,110 @@
+"""The modelled link: one shared rate, a ceiling per connection, a delay, and bounded buffers in between.
+
+A connection is two threads: one takes what a side sends and lets it pass at the link's rate, the other hands
+it over when it arrives, and stops reading exactly where a real channel would: at SYNC, at a full queue,
+behind a busy receive thread. Between them lies what the kernel's socket buffers would hold, so that a
+receiver that does not read holds up its sender, but not at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migemu.link.pacing import Pacer
+    from migemu.threads.api import Threads
+
+T = TypeVar("T")
+
+SOCKET_BUFFERS = 4 << 20
+"""Bytes a connection holds between its ends; what Linux gives a busy TCP connection by default."""
+
+
+class Pipe(Generic[T]):
+    """One direction of one connection.
+
+    Args:
+        threads: the shared seam.
+        name: for people.
+        pacer: the link, shared by all connections.
+        channel: which of the link's channels this is.
+        sent: called when an item has left its sender.
+        deliver: called when it has arrived; may block, and then nothing behind it arrives.
+    """
+
+    def __init__(
+        self,
+        threads: Threads,
+        name: str,
+        pacer: Pacer,
+        channel: int | str,
+        sent: Callable[[T, int], None],
+        deliver: Callable[[T], None],
+    ) -> None:
+        self._threads = threads
+        self._pacer = pacer
+        self._channel = channel
+        self._sent = sent
+        self._deliver = deliver
+        self._lock = threads.lock(f"wire {name}")
+        self._changed = threads.condition(self._lock, f"wire {name}")
+        self._waiting: deque[tuple[T, int]] = deque()
+        self._flying: deque[tuple[T, int, float]] = deque()
+        self._held = 0
+        self._closed = False
+        threads.spawn(f"{name} out", self._send_all)
+        threads.spawn(f"{name} in", self._deliver_all)
+
+    def put(self, item: T, size: int) -> None:
+        """Send `item`, which is `size` bytes long; never blocks."""
+        with self._lock:
+            self._waiting.append((item, size))
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing more will be sent; what is under way still arrives."""
+        with self._lock:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _send_all(self) -> None:
+        while (taken := self._next_to_send()) is not None:
+            item, size = taken
+            now = self._threads.now()
+            slot = self._pacer.slot(now, size, self._channel)
+            self._threads.sleep(slot.sent - now)
+            with self._lock:
+                self._flying.append((item, size, slot.arrived))
+                self._changed.notify_all()
+            self._sent(item, size)
+
+    def _next_to_send(self) -> tuple[T, int] | None:
+        """The next item, once there is room for it between the ends; None at the end."""
+        with self._lock:
+            while not self._waiting or self._held >= SOCKET_BUFFERS:
+                if self._closed and not self._waiting:
+                    return None
+                self._changed.wait()
+            item, size = self._waiting.popleft()
+            self._held += size
+            return item, size
+
+    def _deliver_all(self) -> None:
+        while (taken := self._next_to_deliver()) is not None:
+            item, size, arrives = taken
+            self._threads.sleep(arrives - self._threads.now())
+            self._deliver(item)
+            with self._lock:
+                self._held -= size
+                self._changed.notify_all()
+
+    def _next_to_deliver(self) -> tuple[T, int, float] | None:
+        with self._lock:
+            while not self._flying:
+                if self._closed and not self._waiting and not self._held:
+                    return None
+                self._changed.wait()
+            return self._flying.popleft()
