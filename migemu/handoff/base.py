@@ -171,10 +171,10 @@ class Handoff(Loading):
 
     # The end.
 
-    def channels_ended(self) -> None:
-        """Every multifd channel is closed: nobody may wait for another packet."""
+    def channels_ended(self, why: str = "every multifd channel has ended") -> None:
+        """No multifd channel brings anything more: nobody may wait for another packet."""
         for slot in self.machine.slots.values():
-            slot.buffers.channels_ended()
+            slot.buffers.channels_ended(why)
 
     def abort(self, error: MigemuError) -> None:
         """Wake whoever waits for a device's packets; no lock held."""

@@ -1,7 +1,7 @@
 """`bql-yield`: the incoming thread gives up the BQL while it waits, others take it for the last chunk.
 
-Peter Xu, 19 Sep 2024 (ZuyTjQJujZo6tw9p@x1n): with the main thread yielding the BQL while it waits for a
-device, whichever thread loads that device's last chunk, the config, can simply take it.
+Peter Xu, 19 Sep 2024 (ZuyTjQJujZo6tw9p@x1n), as an idea that is "probably not pretty": while the main thread
+waits it yields the BQL, so that other threads can take it and load VFIO's final chunk, the config.
 
 How it works. The config is the last packet on multifd, and the device's own load thread loads it under the
 BQL. In each device's non-iterable section the incoming thread waits, the BQL dropped, until that device is
@@ -9,10 +9,11 @@ loaded completely; meanwhile any device that is ready may take the BQL, so B loa
 section is the one being waited in. What stands behind that section in the stream waits, whatever it is.
 
 For it: a tiny change to the main thread.
-Against it (Maciej S. Szmigiero, bbed8165-de5c-4ebe-a6cc-ff33f9ea363a@maciej.szmigiero.name and earlier):
-dropping the BQL deep inside the migration lets the main loop run there, a nested event loop with races that
-nobody sees coming. And the threads take the BQL whenever they find it free, also while the stream stalls
-long before the interrupt controller is in (B2).
+Against it (Maciej S. Szmigiero, bbed8165-de5c-4ebe-a6cc-ff33f9ea363a@maciej.szmigiero.name): dropping the BQL
+deep inside migration code is like running the event loop there; a dependency or race is missed easily, and
+the deadlock that follows is rare and hard to debug. Rather make the address space re-entrant, see
+`reentrant`. And the threads take the BQL whenever they find it free, also while the stream stalls long before
+the interrupt controller is in (B2).
 Fate: not done as such; v3 drops the BQL in one narrow place, the wait for the pool at the very end.
 """
 

@@ -7,8 +7,8 @@ QEMU 10.1 as x-migration-load-config-after-iter.
 How it works. The load thread writes the data as it comes, then sleeps. The device's own non-iterable
 section on the main channel carries VFIO_MIG_FLAG_DEV_CONFIG_LOAD_READY; sections are ordered by priority,
 so when the mark is met the interrupt controller (GICv3, ITS) is in. The incoming thread drops the BQL,
-takes load_bufs_mutex, sets the flag, signals, and takes the BQL back: the other order would deadlock with
-the load thread, which holds the mutex and wants the BQL (B4).
+takes load_bufs_mutex, sets the flag, signals, and takes the BQL back: in QEMU the other order would deadlock
+with the load thread, which holds the mutex and wants the BQL (B4).
 
 For it: correct on platforms whose interrupt controller must be in first (B2).
 Against it: config can no longer start early, so a device that was ready waits for the slowest section in

@@ -1,6 +1,6 @@
 """`loadvm-thread`: the stream is loaded in a thread that takes the BQL only for START and FULL sections.
 
-Peter Xu was working on it during the debate (19 Sep 2024, ZuyTjQJujZo6tw9p@x1n: "when that's ready you can
+Peter Xu was working on it during the debate (19 Sep 2024, ZuyTjQJujZo6tw9p@x1n: once it is ready "you can
 simply take BQL in whichever thread that loads it") and posted it as "migration: Threadify loadvm process":
 RFC 27 Aug 2025 (20250827205949.364606-1-peterx@redhat.com), v1 22 Oct 2025
 (20251022192612.2737648-1-peterx@redhat.com).

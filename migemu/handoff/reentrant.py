@@ -1,10 +1,10 @@
 """`reentrant`: changes of the address space need no BQL, so configs are loaded in parallel.
 
 Maciej S. Szmigiero named it on 20 Sep 2024 (bbed8165-de5c-4ebe-a6cc-ff33f9ea363a@maciej.szmigiero.name) as
-the long-term aim: make QEMU core's address-space changes callable from several threads. In October he called
-it feasible "but too much of a rabbit hole" for a first version
-(927023c9-c8ba-4cdf-9d42-bf1109a139af@maciej.szmigiero.name), and in August 2025 he was still on it, by finer
-locking inside the PCI config load.
+the long-term aim, and as better than dropping the BQL deep inside migration code: make QEMU core's
+address-space changes thread safe and re-entrant. On 1 Oct he called it feasible but too much of a rabbit
+hole for a first version (927023c9-c8ba-4cdf-9d42-bf1109a139af@maciej.szmigiero.name), and in August 2025 he
+was still on it, by finer locking inside the PCI config load.
 
 How it works. As `load-thread`, but the thread takes no lock for the config: the platform says that the load
 is re-entrant (`Platform.config_needs_bql` is False), so the hardware does not ask for the BQL either.
