@@ -1,0 +1,179 @@
+"""The destination as a system under exploration: production's own core on controlled threads.
+
+Incoming thread, hand-off design, reassembly, load threads, SYNC barrier, finish and cleanup are the code that
+runs on sockets; the environment is played by actors (:mod:`migemu.lab.system_actors`), one for each multifd
+channel, one for the main channel, one for the session. Payloads are virtual, RAM is empty unless a scenario
+wants a page, waits have no time limit: a hang is a hang.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from migemu.destination.build import flow_of
+from migemu.destination.core import Core, Plan
+from migemu.handoff.choice import choose
+from migemu.handoff.models import device_models, platform_of
+from migemu.lab.system_actors import ChannelActor, MainActor, Session, User
+from migemu.lab.system_checks import Watchman, digest_of
+from migemu.lab.system_faults import CANCEL, DecidingSink
+from migemu.lab.system_parts import PRODUCTION
+from migemu.lab.system_payload import span_of
+from migemu.lab.system_queue import BurstQueue
+from migemu.lab.system_traffic import buffers_of, traffic_of
+from migemu.ram import GuestRam
+from migemu.scenario import dump_toml
+from migemu.vfio.load import LoadDevice
+from migemu.vfio.virtual import VirtualDigest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from migemu.handoff.base import Handoff
+    from migemu.lab.system_parts import Parts
+    from migemu.lab.system_traffic import Traffic
+    from migemu.scenario import Scenario
+    from migemu.threads.controlled import ControlledThreads
+    from migemu.threads.sync import Bql
+    from migemu.vfio.content import Span
+    from migemu.vfio.model import DeviceModel
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is explored; made once, and from it a system for every schedule."""
+
+    scenario: Scenario
+    parts: Parts = PRODUCTION
+    traffic: Traffic | None = None
+    """What is sent; None for what the scenario's source sends."""
+    ignored: frozenset[str] = frozenset()
+    """Invariants that are not looked at."""
+    name: str = ""
+    """Sets two explorations of one scenario apart: a bug's broken variant from the correct one."""
+    ram_pages: int = 0
+    """Pages of guest RAM."""
+    watch: Callable[[ControlledThreads, Core], None] | None = field(default=None, compare=False)
+    """Registers further invariants, or attributes to be watched."""
+
+    def text(self) -> str:
+        """What a token's hash is made of."""
+        return f"destination 1\n{self.name}\n{dump_toml(self.scenario)}"
+
+    def __call__(self) -> DestinationSystem:
+        """A system of its own for one schedule."""
+        return DestinationSystem(self)
+
+    @cached_property
+    def handoff(self) -> type[Handoff]:
+        """The design that runs."""
+        return self.parts.handoff or choose(self.scenario)
+
+    @cached_property
+    def sent(self) -> Traffic:
+        """All that the source sends."""
+        return self.traffic or traffic_of(self.scenario, self.handoff.design)
+
+    @cached_property
+    def models(self) -> list[DeviceModel]:
+        """The devices."""
+        return device_models(self.scenario)
+
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """What each device has taken when everything is in: section id to digest."""
+        return {
+            device.section_id: digest_of(self._spans(number))
+            for number, device in enumerate(self.scenario.device)
+        }
+
+    def _spans(self, number: int) -> list[Span]:
+        device = self.scenario.device[number]
+        before = [span_of(f"{device.section_id} pre-copy", 0)] if device.precopy else []
+        return before + [span_of(device.section_id, idx) for idx in range(buffers_of(self.scenario, device))]
+
+
+class DestinationSystem:
+    """One run of a destination."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.replies: list[bytes] = []
+        self.actors: list[ChannelActor] = []
+
+    def build(self, threads: ControlledThreads) -> None:
+        """Spawn the incoming thread and the environment, and state the invariants."""
+        setup = self.setup
+        self.core = setup.parts.core(self._plan(threads), self.replies.append, self._release("sync"))
+        self.core.machine.on_idle = self._release("receive thread")
+        self.watchman = Watchman(self.core, setup.contents, setup.ignored)
+        self.watchman.install(threads)
+        queue = BurstQueue.of(self.core.queue)
+        queue.lay(setup.sent.prelude)
+        self._spawn(threads, queue)
+        if setup.watch is not None:
+            setup.watch(threads, self.core)
+
+    def _spawn(self, threads: ControlledThreads, queue: BurstQueue) -> None:
+        core = self.core
+        self.actors = [ChannelActor(threads, core, n, row) for n, row in enumerate(self.setup.sent.channels)]
+        main = MainActor(threads, core, queue, self.setup.sent.main)
+        tasks: list[Any] = []
+        session = self.session = Session(threads, core, tasks, lambda: self._close(main))
+        core.start(session.done)
+        tasks.append(threads.spawn("main channel", main.run))
+        tasks += [threads.spawn(f"channel {n}", actor.run) for n, actor in enumerate(self.actors)]
+        if CANCEL in threads.engine.rules.faults:
+            tasks.append(threads.spawn("person", User(threads, core).run))
+        threads.spawn("session", self._session)
+
+    def _session(self) -> None:
+        self.session.run()
+        self.watchman.check_end()
+
+    def _close(self, main: MainActor) -> None:
+        main.close()
+        for actor in self.actors:
+            actor.close()
+
+    def _release(self, reason: str) -> Callable[[int], None]:
+        return lambda channel: self.actors[channel].release(reason)
+
+    def _plan(self, threads: ControlledThreads) -> Plan:
+        setup, scenario = self.setup, self.setup.scenario
+        platform = platform_of(scenario, setup.handoff.design)
+
+        def devices(bql: Bql) -> list[LoadDevice]:
+            return [
+                LoadDevice(
+                    model, DecidingSink(threads, model.name), threads, bql.lock, platform, VirtualDigest
+                )
+                for model in setup.models
+            ]
+
+        flow, limits = flow_of(scenario, threads, self._release("queue cap"))
+        plan = Plan(
+            threads=threads,
+            channels=scenario.migration.channels,
+            machine_name=scenario.machine,
+            handoff=setup.handoff,
+            ram=GuestRam.of_size(setup.ram_pages * 4096),
+            platform=platform,
+            patience=None,
+            limits=limits,
+            flow=flow,
+            interrupt_controller_load_time=scenario.platform.interrupt_controller_load_time,
+            devices=devices,
+        )
+        return setup.parts.put_into(plan)
+
+    def final(self) -> Hashable:
+        """How it ended: whether the VM runs, the error, what each device has."""
+        error = self.core.abort.error
+        devices = tuple(
+            (slot.device.next_idx, slot.device.config_digest is not None)
+            for slot in self.core.machine.slots.values()
+        )
+        return self.core.running, None if error is None else error.message, devices

@@ -1,0 +1,94 @@
+"""The invariants of the house, checked after each step of an exploration.
+
+Most are refused by the device itself, as hardware would, and told in an ``invariant`` event; the rest are
+looked for here. What the program makes of such a refusal afterwards does not matter: it should not have
+come to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from migemu.errors import InvariantError
+from migemu.vfio.virtual import VirtualDigest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from migemu.destination.core import Core
+    from migemu.threads.controlled import ControlledThreads
+    from migemu.vfio.content import Span
+
+
+class Watchman:
+    """Hears every event of a run and remembers the first rule that was broken.
+
+    Args:
+        core: the destination.
+        contents: what each device must have taken when the VM runs: section id to digest.
+        ignored: invariants that this exploration does not look at.
+    """
+
+    def __init__(self, core: Core, contents: Mapping[str, str], ignored: frozenset[str]) -> None:
+        self._core = core
+        self._contents = contents
+        self._ignored = ignored
+        self.broken: InvariantError | None = None
+
+    def install(self, threads: ControlledThreads) -> None:
+        """Hear and look from now on."""
+        threads.listen(self.hear)
+        threads.invariant("house", self.look)
+
+    def look(self) -> str | None:
+        """Raise what was found; asked after each step."""
+        if self.broken is not None:
+            raise self.broken
+        return None
+
+    def hear(self, event: str, _now: float, thread: str, fields: dict[str, Any]) -> None:
+        """One event."""
+        if event == "invariant":
+            if not fields.get("ok"):
+                self.found(fields["name"], f"{fields.get('detail', '')} (in {thread})", fields.get("device"))
+        elif event == "vm_state" and fields.get("running"):
+            self._vm_runs()
+
+    def found(self, invariant: str, detail: str, device: str | None = None) -> None:
+        """A rule is broken."""
+        if self.broken is None and invariant not in self._ignored:
+            self.broken = InvariantError(detail, invariant=invariant, device=device)
+
+    def _vm_runs(self) -> None:
+        """The destination's VM has been started: everything must be in, byte for byte."""
+        for slot in self._core.machine.slots.values():
+            if slot.device.config_digest is None:
+                self.found("start-after-all", "the VM runs, but the device's config is not in", slot.name)
+            if slot.device.data_digest() != self._contents.get(slot.name):
+                self.found("data-intact", "the VM runs with other data than was saved", slot.name)
+
+    def check_end(self) -> None:
+        """A run is over: it ended well, or with an error that says why.
+
+        Raises:
+            InvariantError: neither.
+        """
+        core = self._core
+        if not core.running and core.abort.error is None:
+            raise InvariantError("the migration is over, without a VM and without an error", invariant="ends")
+        for slot in core.machine.slots.values():
+            held = slot.buffers.stats.queued_bytes
+            if held:
+                raise InvariantError(
+                    f"{held} bytes are still queued after cleanup",
+                    invariant="queue-bounded",
+                    device=slot.name,
+                )
+
+
+def digest_of(spans: Iterable[Span]) -> str:
+    """The digest of a device that took these."""
+    digest = VirtualDigest()
+    for span in spans:
+        digest.update(span)
+    return digest.hexdigest()
