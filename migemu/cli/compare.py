@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from migemu.cli.measuring import finish, measure, study_options, with_dilation
-from migemu.cli.options import read_scenario
+from migemu.cli.measuring import finish, measure, settings, study_options
 from migemu.lab import compare as lab
 from migemu.lab.compare_table import LEGEND, print_table, remarks
 from migemu.lab.study import ScanRecord, Spec
 from migemu.lab.study_scan import parse_scans
 from migemu.observe.result import versions
-from migemu.scenario import dump_toml
+from migemu.scenario import dump_toml, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 def compare(
     config: Path | None,
     overrides: tuple[str, ...],
+    link: str | None,
     runs: int,
     warmup: int,
     seed: int,
@@ -52,7 +52,7 @@ def compare(
     knows skew=N (the first device has N times the state of the last, the sum stays) and rate_skew=N (it
     takes N times as long to load).
     """
-    base = read_scenario(config, with_dilation(overrides, dilation))
+    base = load(config, overrides=settings(overrides, link, dilation))
     fixed = any(word.partition("=")[0].strip() == lab.CONTROLLER for word in (*overrides, *scans))
     grid = lab.grid(base, parse_scans(scans), handoffs, fixed_platform=fixed)
     spec = Spec(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from rich.console import Console
 
-from migemu.cli.options import CONFIG, SET
+from migemu.cli.options import CONFIG, LINK, SET, link_settings
 from migemu.cli.run import migrate_pair
 from migemu.errors import CancelledMigrationError, UsageError
 from migemu.lab.runner import Measured, OneByOne
@@ -37,6 +37,7 @@ SHOWN_ORDER = 12
 OPTIONS = (
     CONFIG,
     SET,
+    LINK,
     click.option(
         "--runs", type=click.IntRange(1, 10_000), default=5, show_default=True, help="Runs of each point."
     ),
@@ -73,15 +74,16 @@ OPTIONS = (
 
 
 def study_options(command: F) -> F:
-    """CONFIG, --set, --runs, --warmup, --seed, --dilation, --out and --json."""
+    """CONFIG, --set, --link, --runs, --warmup, --seed, --dilation, --out and --json."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command
 
 
-def with_dilation(overrides: tuple[str, ...], dilation: float | None) -> tuple[str, ...]:
-    """--dilation is short for a setting."""
-    return overrides if dilation is None else (*overrides, f"dilation={dilation:g}")
+def settings(overrides: tuple[str, ...], link: str | None, dilation: float | None) -> tuple[str, ...]:
+    """--link and --dilation are short for settings; what --set says wins."""
+    slower = () if dilation is None else (f"dilation={dilation!r}",)
+    return (*link_settings(link), *slower, *overrides)
 
 
 class SocketRunner:

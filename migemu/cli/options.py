@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from migemu.errors import UsageError
 from migemu.handoff.choice import choose
 from migemu.scenario import load
 
@@ -25,6 +26,12 @@ OUT = click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Keep result, events and scenario there."
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print events as JSON Lines instead of a view.")
+LINK = click.option(
+    "--link",
+    metavar="TEXT",
+    help="A slower link, paced in the program: 'rate=10 Gbit/s, per_channel=1.5 Gbit/s, delay=1 ms'.",
+)
+LINK_KEYS = ("rate", "per_channel", "delay")
 
 
 def scenario_options(command: F) -> F:
@@ -43,3 +50,19 @@ def read_scenario(config: Path | None, overrides: tuple[str, ...], side: Side | 
     scenario = load(config, overrides=overrides, side=side)
     choose(scenario)
     return scenario
+
+
+def link_settings(text: str | None) -> tuple[str, ...]:
+    """What ``--link`` is short for: settings of the scenario's ``[link]``.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
+    settings = []
+    for part in text.split(",") if text is not None else ():
+        key, equals, value = (word.strip() for word in part.partition("="))
+        if key not in LINK_KEYS or not equals or not value:
+            example = "rate=10 Gbit/s, per_channel=1.5 Gbit/s, delay=1 ms"
+            raise UsageError(f"--link {part.strip()!r}: write {example}, or some of these")
+        settings.append(f"link.{key}={value}")
+    return tuple(settings)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from rich.console import Console
 
-from migemu.cli.options import read_scenario, scenario_options
+from migemu.cli.options import LINK, link_settings, read_scenario, scenario_options
 from migemu.cli.place import Place, placed
 from migemu.errors import MigemuError
 from migemu.observe import events
@@ -41,18 +41,20 @@ LINE_LIMIT = 1 << 20
 
 @click.command()
 @scenario_options
+@LINK
 @click.option(
     "--virtual", is_flag=True, help="In virtual time: both sides in one process, link and clock modelled."
 )
 def run(
     config: Path | None,
     overrides: tuple[str, ...],
+    link: str | None,
     out: Path | None,
     as_json: bool,  # noqa: FBT001  click's
     virtual: bool,  # noqa: FBT001  click's
 ) -> None:
     """Migrate CONFIG (or the built-in default) between two processes on this machine."""
-    scenario = read_scenario(config, overrides)
+    scenario = read_scenario(config, (*link_settings(link), *overrides))
     folder = prepare(out) if out is not None else None
     outcome = (run_modelled if virtual else run_watched)(scenario, folder, as_json=as_json)
     if not as_json:

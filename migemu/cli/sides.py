@@ -15,7 +15,7 @@ from rich.console import Console
 from migemu.cli.address import parse_address
 from migemu.cli.control import reachable
 from migemu.cli.listening import check_listen
-from migemu.cli.options import read_scenario, scenario_options
+from migemu.cli.options import LINK, link_settings, read_scenario, scenario_options
 from migemu.errors import CancelledMigrationError, MigemuError
 from migemu.observe.live import json_lines, live_view
 from migemu.observe.recorder import Recorder, prepare
@@ -80,10 +80,12 @@ def destination(
 
 @click.command()
 @scenario_options
+@LINK
 @click.option("--connect", required=True, metavar="HOST:PORT", help="Where the destination listens.")
 def source(
     config: Path | None,
     overrides: tuple[str, ...],
+    link: str | None,
     out: Path | None,
     *,
     as_json: bool,
@@ -92,7 +94,7 @@ def source(
     """Migrate the VM of CONFIG to a destination."""
     from migemu.source.session import Session  # noqa: PLC0415  the destination does not need it
 
-    scenario = read_scenario(config, overrides, "source")
+    scenario = read_scenario(config, (*link_settings(link), *overrides), "source")
     run_side("source", scenario, out, as_json=as_json, address=connect, session=Session)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from migemu.cli.measuring import finish, measure, study_options, with_dilation
-from migemu.cli.options import read_scenario
+from migemu.cli.measuring import finish, measure, settings, study_options
+from migemu.handoff.choice import choose
 from migemu.lab import sweep as lab
 from migemu.lab import sweep_baseline
 from migemu.lab.study import ScanRecord, Spec
@@ -17,7 +17,7 @@ from migemu.lab.study_output import keep_baseline, publish
 from migemu.lab.study_scan import grid, parse_scans
 from migemu.lab.sweep_table import judgement_lines, print_table
 from migemu.observe.result import versions
-from migemu.scenario import dump_toml
+from migemu.scenario import dump_toml, load
 
 if TYPE_CHECKING:
     from migemu.lab.study_summary import Summary
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 def sweep(
     config: Path | None,
     overrides: tuple[str, ...],
+    link: str | None,
     runs: int,
     warmup: int,
     seed: int,
@@ -65,7 +66,7 @@ def sweep(
     Names the knee: the smallest channel count that is as good as the best. With --out an interrupted sweep
     goes on when the same command is given again.
     """
-    base = read_scenario(config, with_dilation(overrides, dilation))
+    base = load(config, overrides=settings(overrides, link, dilation))
     varied = parse_scans(scans or (lab.DEFAULT_SCAN,))
     spec = Spec(
         kind="sweep",
@@ -77,11 +78,14 @@ def sweep(
         warmup=warmup,
         versions=versions(),
     )
+    points = grid(base, varied)
+    for point in points:
+        choose(point.scenario)  # a hand-off that its machine or platform refuses, before anything is run
     earlier = None if baseline is None else sweep_baseline.read(baseline)
     if earlier is not None:
         sweep_baseline.check_alike(earlier, spec.scenario)
     console = Console(highlight=False)
-    summary = measure(spec, grid(base, varied), out, console, as_json=as_json)
+    summary = measure(spec, points, out, console, as_json=as_json)
     if not as_json:
         show(summary, console)
     if earlier is not None and baseline is not None:

@@ -70,8 +70,9 @@ def columns(comparison: Comparison) -> list[Column]:
     return [
         *_settings(comparison),
         Column("design", "design", lambda point: _design(comparison, point), words=True),
+        *_verdicts(comparison),
         Column("downtime", "downtime", _figure("downtime")),
-        Column("downtime", "95 % interval", _interval),
+        Column("downtime", "95 %", _interval),
         Column("downtime", "p95", _p95),
         Column("downtime", "ratio", _ratio),
         Column("parts", "transfer", _figure("transfer")),
@@ -83,7 +84,6 @@ def columns(comparison: Comparison) -> list[Column]:
             Column("bql", f"BQL: {kind.removesuffix(' threads')}", _figure(BQL + kind))
             for kind in holders(comparison)
         ),
-        *_verdicts(comparison),
     ]
 
 
@@ -113,7 +113,7 @@ def _verdicts(comparison: Comparison) -> list[Column]:
     """Only where there is something to say."""
     if all(point.verdict == "completed" for point in comparison.points):
         return []
-    return [Column("downtime", "verdict", verdict, words=True)]
+    return [Column("design", "verdict", verdict, words=True)]
 
 
 def holders(comparison: Comparison) -> list[str]:
