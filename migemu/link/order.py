@@ -126,16 +126,16 @@ class Orders:
     def fired(self, rule: Any, item: Item) -> None:
         """Say that a rule acts on an item."""
         if rule.tells:
+            place = {"channel": item.channel, "device": item.device, "idx": item.idx}
+            known = {name: value for name, value in place.items() if value not in (None, "")}
             self._threads.point(
                 "order_rule_fired",
                 rule=rule.name,
                 type=rule.type,
                 stream=item.stream,
                 record=item.record,
-                channel=item.channel,
-                device=item.device,
-                idx=item.idx,
                 times=rule.fired,
+                **known,
             )
 
     def passed(self, item: Item) -> None:

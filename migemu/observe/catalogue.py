@@ -41,6 +41,10 @@ EVENTS: dict[str, Kind] = {
     "progress": Kind("[phase]", "ten times a second, see observe/progress.py"),
     "listening": Kind("host port", "the destination accepts connections"),
     "connection_refused": Kind("reason", "a connection said something that is no hello of this migration"),
+    "peer": Kind("what [machine] [channels]", "what the other side turned out to be"),
+    "qemu_loadvm_state_section_startfull": Kind(
+        "section idstr [instance]", "a section of a QEMU's main channel begins"
+    ),
     "connected": Kind("channels", "the source has the main channel and so many multifd channels"),
     "loadvm_process_command": Kind("command", "a command of this number came on the main channel"),
     "source_return_path_thread_switchover_acked": Kind("acks", "so many devices have their initial data"),
@@ -49,7 +53,7 @@ EVENTS: dict[str, Kind] = {
     "error": Kind("message [kind] [side] [device] [channel] [idx] [phase]", "this side failed, and why"),
     "verify": Kind("what ok [device] [detail]", "a digest was compared; what is data, config or ram"),
     "order_rule_fired": Kind(
-        "rule type stream record channel device idx times",
+        "rule type stream record times [channel] [device] [idx]",
         "an order rule acts on a packet, for the times-th time; only the first 100 are told",
     ),
     "order_rule_expired": Kind("rule seconds", "what a rule waited for did not come; its packet goes on"),

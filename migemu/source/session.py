@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from migemu.errors import CancelledMigrationError, MigemuError, PeerTimeoutError
 from migemu.handoff.choice import choose
+from migemu.link.order_out import arm_source
 from migemu.link.stages import Stages
 from migemu.observe.progress import Progress
 from migemu.observe.usage import usage
@@ -24,6 +25,8 @@ from migemu.source.stream import Stream
 from migemu.threads.sync import Abort, Patience, Pool
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads
 
@@ -47,9 +50,12 @@ class Session:
 
     def __init__(self, scenario: Scenario, threads: Threads) -> None:
         self._scenario = scenario
-        self._threads = threads
         self._loop = asyncio.get_running_loop()
         self._courier = Courier(self._loop)
+        self._rules, threads = arm_source(
+            scenario, threads, self._loop, self._courier.post, self._broken_rule
+        )
+        self._threads = threads
         self._done = asyncio.Event()
         self._finished = False
         self._peer = "", 0
@@ -61,14 +67,14 @@ class Session:
         self._pacing = Pacing(scenario.link, threads, self._loop, self._courier, self._lost_main)
         self._main = MainLink(self._courier, self._pacing.lost)
         self._links = make_links(scenario, self._courier, self._lost_channel)
-        self._dialer = Dialer(scenario, threads, self.abort.check)
+        self._dialer = Dialer(scenario, threads, self.abort.check, self._rules)
         self._stages = Stages(threads, scenario.timeouts, STAGES)
         self.guest = Guest(scenario, threads)
         self._parts = self._assemble()
 
     def _assemble(self) -> Parts:
         scenario, threads = self._scenario, self._threads
-        main, outlets = self._pacing.main(self._main), self._pacing.outlets(self._links)
+        main, outlets = self._outlets()
         writer = MainWriter(threads, self.abort, self._patience, main)
         returns = ReturnPath(threads, self.abort, self._patience, scenario.limits.max_commands)
         channels = SendChannels(threads, self.abort, self._patience, outlets)
@@ -91,6 +97,18 @@ class Session:
             peer_state=self._peer_state,
         )
 
+    def _outlets(self) -> tuple[Any, Sequence[Any]]:
+        """What is written to: the main channel's and the others' links, or what stands before them."""
+        main, outlets = self._pacing.main(self._main), self._pacing.outlets(self._links)
+        rules = self._rules
+        if rules is None:
+            return main, outlets
+        ruled = [
+            rules.channel(link.channel, outlet, link, self._lost_channel)
+            for link, outlet in zip(self._links, outlets, strict=True)
+        ]
+        return rules.main(main, self._main, self._lost_main), ruled
+
     async def run(self, host: str, port: int) -> MigemuError | None:
         """Connect, migrate, end; the error that ended it, if any."""
         ticker = self._loop.create_task(self._tick())
@@ -109,7 +127,17 @@ class Session:
             self.abort.set(error.at(side="source", phase="connect"))
         await self._close()
         ticker.cancel()
-        return self.abort.error
+        return self.abort.error or self._fell_short()
+
+    def _fell_short(self) -> MigemuError | None:
+        """It went well, but not as an order rule required."""
+        error = None if self._rules is None else self._rules.finish()
+        if error is not None:
+            self._threads.point("error", message=str(error.at(side="source")), **error.where())
+        return error
+
+    def _broken_rule(self, error: MigemuError) -> None:
+        self.abort.set(error.at(side="source", phase=self._parts.phase))
 
     def _migrate(self) -> None:
         Migration(self._parts).run()
