@@ -58,7 +58,6 @@ class Decider(Machine):
         "early",
         "ended",
         "failure",
-        "fault_bit",
         "faults_left",
         "fence",
         "foot",
@@ -82,7 +81,6 @@ class Decider(Machine):
         super().__init__()
         self.rules = rules
         self.names = Names()
-        self.fault_bit = self.names.bit("the faults left")
         self.clock_bit = self.names.bit("the clock")
         self.early = EARLY_TIMEOUT in rules.faults
         self.spurious = SPURIOUS_WAKEUP in rules.faults
@@ -128,12 +126,9 @@ class Decider(Machine):
 
     def choose(self, kind: str, options: int, label: str) -> int:
         """A fault, if the rules know this kind and there is one left to have; 0 is none."""
-        if kind not in self.rules.faults or options < 2:
+        if kind not in self.rules.faults or options < 2 or not self.faults_left:
             return 0
-        if self.rules.fault_budget is not None:
-            self.foot |= self.fault_bit
-        if not self.faults_left:
-            return 0
+        # That the budget is shared makes no clash: as many faults in another order fit it just as well.
         choice = self.option(kind, options, label)
         if choice:
             self.faults_left -= 1

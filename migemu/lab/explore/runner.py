@@ -63,14 +63,16 @@ class Runner:
 
     def _examine(self, plan: Plan) -> Run:
         engine = self.engine
-        run = Run(plan, engine.ended, engine.steps, final=self._final())
-        if engine.ended == "stuck":
+        run = Run(plan, engine.ended, engine.steps)
+        if engine.ended in {"stuck", "pruned"}:
             run.blocked = [
                 (task.tid, task.blocked_on.bit, task.enabler)
                 for task in engine.tasks
-                if isinstance(task.blocked_on, ControlledLock)
+                if isinstance(task.blocked_on, ControlledLock) and task.blocked_on.owner is not None
             ]
-        run.failure = self._failure()
+        if engine.ended != "pruned":
+            run.final = self._final()
+            run.failure = self._failure()
         return run
 
     def _failure(self) -> Failure | None:
