@@ -46,6 +46,8 @@ class Limits(BaseModel):
     """Different sections in one stream."""
     max_ram_blocks: Count = 4096
     """RAM blocks in the stream's list."""
+    max_ram: Size = 64 * GIB
+    """Bytes of guest RAM a source may have, where this side takes its RAM from the stream (a QEMU's)."""
     max_pci_config: Annotated[int, Field(ge=1, le=190_000)] = 128 * KIB
     """Bytes of a PCI config state of QEMU's own form."""
     max_non_iterable: Size = 64 * MIB

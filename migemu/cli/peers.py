@@ -1,0 +1,60 @@
+"""Options of a side whose other side may be a real QEMU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migemu.cli.sides import SideSession
+    from migemu.scenario import Scenario
+    from migemu.threads.api import Threads
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_FILE = click.Path(path_type=Path)
+
+
+def source_options(command: F) -> F:
+    """What a destination may be told of its source."""
+    for option in (
+        click.option(
+            "--verify-devices",
+            type=_FILE,
+            metavar="DIR",
+            help="The folder of the source's make-believe VFIO devices: verify what arrives against it.",
+        ),
+        click.option("--ram-block", metavar="ID", help="Which RAM block that is. [default: the largest]"),
+        click.option(
+            "--verify-ram",
+            type=_FILE,
+            metavar="FILE",
+            help="The QEMU's memory file: compare RAM with it, byte for byte, before all is called well.",
+        ),
+        click.option(
+            "--save",
+            type=_FILE,
+            metavar="DIR",
+            help="Of a QEMU's migration keep every connection's bytes, RAM, devices and sections there.",
+        ),
+        click.option(
+            "--peer",
+            type=click.Choice(["auto", "qemu"]),
+            default="auto",
+            show_default=True,
+            help="What the source is: found out by its first words, or a QEMU of which nothing is known.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def receiving_session(**wishes: Any) -> Callable[[Scenario, Threads], SideSession]:
+    """Makes a destination's session."""
+    from migemu.qemu.receive import QemuSession, Wishes  # noqa: PLC0415  a source does not need it
+
+    return lambda scenario, threads: QemuSession(scenario, threads, Wishes(**wishes))
