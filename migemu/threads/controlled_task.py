@@ -89,7 +89,7 @@ class Task:
         self.blocked_on: Obstacle | None = None
         self.since = 0
         self.joiners: list[Task] | None = None
-        self.doing = "start"
+        self.doing = "starts"
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end; False when `timeout` passed first."""

@@ -7,11 +7,12 @@ exploration, and for measuring the search itself. Each has a switch that puts on
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from migemu.lab.explore.plan import MakeSystem, System
     from migemu.threads.controlled import ControlledThreads
 
 
@@ -275,3 +276,11 @@ class Heartbeat:
         while self._ticks is None or tick < self._ticks:
             self._threads.sleep(1.0)
             tick += 1
+
+
+def by_name(name: str, **arguments: Any) -> MakeSystem:
+    """What makes the textbook system `name`; for shards, which name their system in words."""
+    systems: dict[str, Callable[..., System]] = {
+        made.__name__: made for made in (BoundedQueue, ReadersWriters, Handover, LockOrder, Heartbeat)
+    }
+    return lambda: systems[name](**arguments)
