@@ -28,6 +28,11 @@ def source_options(command: F) -> F:
             metavar="DIR",
             help="The folder of the source's make-believe VFIO devices: verify what arrives against it.",
         ),
+        click.option(
+            "--channels",
+            type=click.IntRange(0, 255),
+            help="With --peer qemu: multifd channels to wait for. [default: those that come]",
+        ),
         click.option("--ram-block", metavar="ID", help="Which RAM block that is. [default: the largest]"),
         click.option(
             "--verify-ram",
@@ -51,6 +56,11 @@ def source_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def assumed(config: Path | None, peer: str) -> tuple[str, ...]:
+    """Overrides of the embedded default: its devices say nothing of a QEMU's."""
+    return ("devices=0",) if config is None and peer == "qemu" else ()
 
 
 def receiving_session(**wishes: Any) -> Callable[[Scenario, Threads], SideSession]:

@@ -16,6 +16,7 @@ from migemu.cli.address import parse_address
 from migemu.cli.control import reachable
 from migemu.cli.listening import check_listen
 from migemu.cli.options import LINK, link_settings, read_scenario, scenario_options
+from migemu.cli.peers import assumed, receiving_session, source_options
 from migemu.errors import CancelledMigrationError, MigemuError
 from migemu.observe.live import json_lines, live_view
 from migemu.observe.recorder import Recorder, prepare
@@ -60,6 +61,7 @@ class SideSession(Protocol):
     "--listen", required=True, metavar="HOST:PORT", help="Where to listen; port 0 picks a free one."
 )
 @click.option("--insecure", is_flag=True, help="Listen where others can reach it although TLS is not set.")
+@source_options
 def destination(
     config: Path | None,
     overrides: tuple[str, ...],
@@ -68,14 +70,19 @@ def destination(
     as_json: bool,
     listen: str,
     insecure: bool,
+    **wishes: Any,
 ) -> None:
-    """Receive one migration of CONFIG, verify it, and run the VM."""
-    from migemu.destination.session import Session  # noqa: PLC0415  the source does not need it
+    """Receive one migration of CONFIG, verify it, and run the VM.
 
+    The source may be a QEMU. With --peer qemu nothing need be known of it: RAM, devices, machine type and the
+    number of channels are what it says.
+    """
     host, _ = parse_address(listen)
+    overrides = (*assumed(config, wishes["peer"]), *overrides)
     scenario = read_scenario(config, overrides, "destination")
     check_listen(host, secure=scenario.tls.on, insecure=insecure)
-    run_side("destination", scenario, out, as_json=as_json, address=listen, session=Session)
+    session = receiving_session(**wishes)
+    run_side("destination", scenario, out, as_json=as_json, address=listen, session=session)
 
 
 @click.command()
