@@ -42,6 +42,7 @@ def compare(
     seed: int,
     dilation: float | None,
     out: Path | None,
+    virtual: bool,  # noqa: FBT001  click's
     as_json: bool,  # noqa: FBT001  click's
     handoffs: str,
     scans: tuple[str, ...],
@@ -68,7 +69,7 @@ def compare(
         versions=versions(),
     )
     console = Console(highlight=False)
-    summary = measure(spec, grid.points, out, console, as_json=as_json)
+    summary = measure(spec, grid.points, out, console, as_json=as_json, virtual=virtual)
     if not as_json:
         show(summary, console)
     finish(summary, out, console, as_json=as_json)

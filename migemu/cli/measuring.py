@@ -18,12 +18,14 @@ from migemu.lab.study import Spec, Study
 from migemu.lab.study_kept import Folder, Memory
 from migemu.lab.study_output import REPORT, publish, summarise
 from migemu.lab.study_watch import Lines, watching
+from migemu.lab.virtual import virtual_runner
 from migemu.observe.recorder import make_result, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TextIO
 
+    from migemu.lab.runner import Runner
     from migemu.lab.study import Row, Task
     from migemu.lab.study_scan import Point
     from migemu.lab.study_summary import Summary
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+VIRTUAL = "in virtual time: the link, the devices and the clock are models"
+"""Noted with every figure of a study that was not measured."""
 SHOWN_ORDER = 12
 """Runs of the order that are printed ahead; their numbers follow as they end."""
 
@@ -66,6 +70,9 @@ OPTIONS = (
         type=click.Path(path_type=Path),
         metavar="DIR",
         help="Keep raw figures, JSON, HTML report and charts there; an interrupted study goes on there.",
+    ),
+    click.option(
+        "--virtual", is_flag=True, help="In virtual time: link and clock are models, one run is every run."
     ),
     click.option(
         "--json", "as_json", is_flag=True, help="Print a line of JSON for each run, the summary last."
@@ -128,23 +135,32 @@ def say_json(stream: TextIO, body: Any) -> None:
 
 
 def measure(
-    spec: Spec, points: Sequence[Point], out: Path | None, console: Console, *, as_json: bool
+    spec: Spec,
+    points: Sequence[Point],
+    out: Path | None,
+    console: Console,
+    *,
+    as_json: bool,
+    virtual: bool = False,
 ) -> Summary:
     """Run a study, or what is left of it, and keep what it says.
 
     Raises:
         CancelledMigrationError: it was interrupted; says how to go on.
     """
+    runner: Runner = virtual_runner if virtual else SocketRunner()
+    if virtual:
+        spec = spec.model_copy(update={"notes": (*spec.notes, VIRTUAL)})
     kept = Memory() if out is None else Folder(prepare(out), spec)
     study = Study(spec, points, kept)
     if not as_json:
         _announce(study, console)
     try:
         if as_json:
-            study.run(SocketRunner(), OneByOne(), JsonLines(sys.stdout))
+            study.run(runner, OneByOne(), JsonLines(sys.stdout))
         else:
             with watching(console, kept.rows) as watcher:
-                study.run(SocketRunner(), OneByOne(), watcher)
+                study.run(runner, OneByOne(), watcher)
     except (CancelledMigrationError, KeyboardInterrupt):
         raise CancelledMigrationError(_interrupted(study, out)) from None
     if isinstance(kept, Folder):

@@ -56,6 +56,7 @@ def sweep(
     seed: int,
     dilation: float | None,
     out: Path | None,
+    virtual: bool,  # noqa: FBT001  click's
     as_json: bool,  # noqa: FBT001  click's
     scans: tuple[str, ...],
     baseline: Path | None,
@@ -85,7 +86,7 @@ def sweep(
     if earlier is not None:
         sweep_baseline.check_alike(earlier, spec.scenario)
     console = Console(highlight=False)
-    summary = measure(spec, points, out, console, as_json=as_json)
+    summary = measure(spec, points, out, console, as_json=as_json, virtual=virtual)
     if not as_json:
         show(summary, console)
     if earlier is not None and baseline is not None:
