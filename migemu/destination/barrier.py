@@ -42,6 +42,11 @@ class SyncBarrier:
                 self._arrived.notify_all()
         self._threads.point("multifd_recv_sync", channel=channel)
 
+    def parked(self) -> set[int]:
+        """The channels that are at their SYNC now."""
+        with self._lock:
+            return set(self._parked)
+
     def channel_ended(self, channel: int) -> None:
         """`channel` is closed: nobody may wait for its SYNC any more."""
         with self._lock:

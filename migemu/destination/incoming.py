@@ -88,6 +88,7 @@ class Incoming:
         self.digests: dict[str, Any] | None = None
         self.told_to_start = False
         self.phase = "setup"
+        self.on_eof: Callable[[], None] = lambda: None
 
     def _table(self) -> dict[type, Callable[[Any], None]]:
         return {
@@ -311,6 +312,8 @@ class Incoming:
 
     def _eof(self, _record: records.Eof) -> None:
         self.phase = "eof"
+        with self._machine.without_bql():
+            self.on_eof()
         self._handoff.stream_end()
         self._ended = True
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from migemu.destination.channel import NO_GOODBYE
 from migemu.errors import ConnectionLostError, MigemuError
+from migemu.wire.extension import CMD_EXTENSION
+from migemu.wire.records import Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +67,8 @@ class MainProtocol(asyncio.BufferedProtocol):
         self._ended = False
         self._discarding = False
         self._goodbye = not secure
+        self.announced = False
+        """The source has said that it is a migemu, be it acted on already or not."""
         self._bin = bytearray(BIN_SIZE)
         records.on_room = self._room
 
@@ -87,14 +91,21 @@ class MainProtocol(asyncio.BufferedProtocol):
         try:
             records = read()
         except MigemuError as error:
+            self._put(self._reader.salvaged)
             self._end(error.at(channel="main"))
             self._transport.pause_reading()
             return
+        if self._put(records):
+            self._transport.pause_reading()
+
+    def _put(self, records: list[Record]) -> bool:
+        """Queue `records`; whether the queue is full now."""
         full = False
         for record in records:
+            if isinstance(record, Command) and record.number == CMD_EXTENSION:
+                self.announced = True
             full = self._records.put(record)
-        if full:
-            self._transport.pause_reading()
+        return full
 
     def _room(self) -> None:
         """From the incoming thread: the queue has room again."""

@@ -255,8 +255,8 @@ class Session:
         incoming = self.core.incoming
         if self._main is None:
             return
-        if incoming.extended:
-            reason = str(error).encode()[: returnpath.MAX_DATA]
+        if incoming.extended or self._main.announced:
+            reason = str(error.at(side="destination", phase=incoming.phase)).encode()[: returnpath.MAX_DATA]
             self._main.write_now(returnpath.encode(extension.RP_FAILED, reason))
         elif incoming.return_path:
             self._main.write_now(returnpath.shut(1))

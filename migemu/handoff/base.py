@@ -98,7 +98,7 @@ class Handoff(Loading):
         """
         self.check_started()
         with self.naming_the_late(), self.machine.without_bql():
-            self.machine.pool.wait(self.machine.patience)
+            self.machine.pool.wait(self.machine.patience.of_those_behind())
 
     def check_started(self) -> None:
         """Refuse a stream that ended before loading began, as :meth:`stream_end` says."""

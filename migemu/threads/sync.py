@@ -103,10 +103,36 @@ class Patience:
             return None
         return max(self.last, started) + self.seconds - self._threads.now()
 
+    def of_those_behind(self) -> Patience:
+        """The same account and a little more time, for who waits for threads that wait themselves.
+
+        They know what they wait for, so theirs is the better error: it comes first.
+        """
+        return _LongerPatience(self)
+
     def deadline(self) -> Callable[[], float]:
         """When a wait that begins now ends, asked again and again: progress moves it."""
         started = self._threads.now()
         return lambda: max(self.last, started) + self.seconds
+
+
+class _LongerPatience(Patience):
+    """See :meth:`Patience.of_those_behind`."""
+
+    def __init__(self, first: Patience) -> None:
+        super().__init__(first._threads, first.seconds)  # noqa: SLF001  a helper of the same class
+        self._first = first
+
+    def touch(self) -> None:
+        self._first.touch()
+
+    def left(self, started: float) -> float | None:
+        left = self._first.left(started)
+        return None if left is None else left + MOMENT
+
+
+MOMENT = 0.25
+"""Seconds that a thread which waits for others gives them to say first what is wrong."""
 
 
 class Bql:

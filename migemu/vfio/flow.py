@@ -52,6 +52,10 @@ class Flow(Protocol):
         """A packet has been written to its device; its memory is free and the next idx is wanted."""
         ...
 
+    def held_back(self, device: str) -> str:
+        """Which channels are paused at a packet of `device`, and by what: the end of an error's line."""
+        ...
+
     def parked(self, channel: int) -> None:
         """A channel met its SYNC packet: it goes on when all the others have met theirs."""
         ...
@@ -80,6 +84,10 @@ class FreeFlow:
 
     def loaded(self, device: str, idx: int, size: int) -> None:
         """Nothing to count."""
+
+    def held_back(self, device: str) -> str:  # noqa: ARG002 - the interface
+        """None is."""
+        return ""
 
     def parked(self, channel: int) -> None:
         """No channel is ever paused, so none waits for another."""

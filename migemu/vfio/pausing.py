@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from migemu.errors import LimitError, MigemuError, WireError
 from migemu.vfio.liveness import Channel, ChannelState, Head, Queue, lost, story, stuck
-from migemu.vfio.slots import SLOTS
+from migemu.vfio.slots import IDX_INVALID, SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,7 +68,7 @@ class PausingFlow:
     def admit(self, channel: int, device: str, idx: int, size: int, *, is_config: bool = False) -> bool:
         """Whether the payload may be read now; room for it is set aside with the yes.
 
-        A packet for a device nobody knows is let through, to be refused as such.
+        A packet for a device nobody knows or of an impossible idx is let through, to be refused as such.
 
         Raises:
             LimitError: pausing here would stop everything for ever.
@@ -79,7 +79,7 @@ class PausingFlow:
                 return True
             self._channels[channel].note(device, idx)
             queue = self._queues.get(device)
-            if queue is None:
+            if queue is None or idx >= IDX_INVALID:
                 return True
             first_config = is_config and queue.config is None
             if first_config:
@@ -129,6 +129,13 @@ class PausingFlow:
         """The paused channels' numbers with the (device, idx) each is paused at."""
         with self._lock:
             return {n: (c.head.device, c.head.idx) for n, c in self._channels.items() if c.head is not None}
+
+    def held_back(self, device: str) -> str:
+        """As :meth:`migemu.vfio.flow.Flow.held_back`."""
+        with self._lock:
+            heads = [(n, c.head) for n, c in self._channels.items() if c.head and c.head.device == device]
+            told = [f"channel {n} waits with idx {head.idx} for {self._limit(head)}" for n, head in heads]
+        return "; ".join(["", *told])
 
     def _change(self, change: Callable[[], None]) -> None:
         """Apply `change` under the lock, let channels in that have room now, and tell them outside it."""

@@ -68,7 +68,7 @@ class StateBuffers:
         self.slots = self.slots_type(device, limits or BufferLimits(), config_on_multifd=config_on_multifd)
         self._conditions: list[Condition] = []
         self.buffer_ready = self.condition("load_bufs_buffer_ready")
-        self._channels_ended = False
+        self._channels_ended: str | None = None
         self._error: MigemuError | None = None
         self.flow.add_device(device)
 
@@ -161,10 +161,10 @@ class StateBuffers:
             self.abort(error)
             raise
 
-    def channels_ended(self) -> None:
-        """Every multifd channel has ended: what is not here will never come (K6, K7, K13; hazard D1)."""
+    def channels_ended(self, why: str = "every multifd channel has ended") -> None:
+        """No multifd channel brings anything more, `why`: what is not here never comes (K6, K7, K13; D1)."""
         with self.mutex:
-            self._channels_ended = True
+            self._channels_ended = why
             self._wake_everybody()
 
     # the loading side
@@ -292,12 +292,13 @@ class StateBuffers:
     def _raise_if_hopeless(self) -> None:
         missing = self.slots.missing() if self._channels_ended else None
         if missing is not None:
-            told = f"{missing} never came and every multifd channel has ended; {self.slots.queued()}"
+            told = f"{missing} never came and {self._channels_ended}; {self.slots.queued()}"
             raise WireError(told, device=self.device, idx=self.next_idx)
 
     def _sleep(self, deadline: Deadline) -> None:
         left = deadline() - self.threads.now()
         if left <= 0:
             told = f"data buffer {self.next_idx} did not come within the time limit; {self.slots.queued()}"
+            told += self.flow.held_back(self.device)
             raise PeerTimeoutError(told, device=self.device, idx=self.next_idx)
         self.buffer_ready.wait(None if left == math.inf else left)
