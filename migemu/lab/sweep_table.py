@@ -134,10 +134,7 @@ def judgement_lines(baseline: Baseline) -> list[str]:
     told = []
     for one in baseline.judgements:
         if one.verdict in ("worse", "better"):
-            ratio = (
-                "" if one.ratio is None else f", new / old {one.ratio:.2f} [{one.low:.2f}, {one.high:.2f}]"
-            )
-            told.append(f"{one.verdict}: {one.label} at {one.point}{ratio}")
+            told.append(f"{one.verdict}: {one.label} at {one.point}{_ratio(one)}")
     judged = [one for one in baseline.judgements if one.verdict != "not judged"]
     told.append(f"baseline {baseline.file}: {len(judged)} figures judged, {len(baseline.worse())} worse")
     if baseline.unmatched:
