@@ -70,7 +70,7 @@ class Recorder:
 
     def note(self, text: str) -> None:
         """Something happened in the running step."""
-        if not self._engine.building:
+        if not self._engine.building and not self._engine.over:  # what unwinds afterwards did not happen
             self._notes.append(text)
 
     def close(self, task: Task, number: int) -> None:
