@@ -29,6 +29,8 @@ VERBS = {
     "qemu": "migemu.cli.qemu:qemu",
     "cancel": "migemu.cli.cancel:cancel",
     "tls": "migemu.cli.tls:tls",
+    "replay": "migemu.cli.replay:replay",
+    "decode": "migemu.cli.decode:decode",
 }
 """Verb to where it lives; loaded when used, so that a probe does not pay for a report."""
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from migemu.cli.sides import SideSession
+    from migemu.link.order_follow import Follow
+    from migemu.link.order_tape import Tapes
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads
 
@@ -63,8 +65,12 @@ def assumed(config: Path | None, peer: str) -> tuple[str, ...]:
     return ("devices=0",) if config is None and peer == "qemu" else ()
 
 
-def receiving_session(**wishes: Any) -> Callable[[Scenario, Threads], SideSession]:
-    """Makes a destination's session."""
+def receiving_session(
+    tapes: Callable[[Threads], Tapes | None], follow: Callable[[], Follow | None], **wishes: Any
+) -> Callable[[Scenario, Threads], SideSession]:
+    """Makes a destination's session, which records and keeps to a recorded order where that was asked for."""
     from migemu.qemu.receive import QemuSession, Wishes  # noqa: PLC0415  a source does not need it
 
-    return lambda scenario, threads: QemuSession(scenario, threads, Wishes(**wishes))
+    return lambda scenario, threads: QemuSession(
+        scenario, threads, Wishes(**wishes), tapes(threads), follow()
+    )

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from rich.console import Console
 
+from migemu.cli.captures import RECORD
 from migemu.cli.options import LINK, link_settings, read_scenario, scenario_options
 from migemu.cli.place import Place, placed
-from migemu.errors import MigemuError
+from migemu.errors import MigemuError, UsageError
 from migemu.observe import events
 from migemu.observe.join import join
 from migemu.observe.live import json_lines, live_view
@@ -45,6 +46,7 @@ LINE_LIMIT = 1 << 20
 @click.option(
     "--virtual", is_flag=True, help="In virtual time: both sides in one process, link and clock modelled."
 )
+@RECORD
 def run(
     config: Path | None,
     overrides: tuple[str, ...],
@@ -52,11 +54,16 @@ def run(
     out: Path | None,
     as_json: bool,  # noqa: FBT001  click's
     virtual: bool,  # noqa: FBT001  click's
+    record: Path | None,
 ) -> None:
     """Migrate CONFIG (or the built-in default) between two processes on this machine."""
     scenario = read_scenario(config, (*link_settings(link), *overrides))
     folder = prepare(out) if out is not None else None
-    outcome = (run_modelled if virtual else run_watched)(scenario, folder, as_json=as_json)
+    if virtual:
+        check_modelled(scenario, record)
+        outcome = run_modelled(scenario, folder, as_json=as_json)
+    else:
+        outcome = run_watched(scenario, folder, as_json=as_json, record=record)
     if not as_json:
         print_summary(outcome, Console(highlight=False))
         if folder is not None:
@@ -65,12 +72,25 @@ def run(
         raise SystemExit(outcome.exit_code)
 
 
-def run_watched(scenario: Scenario, folder: Path | None, *, as_json: bool) -> Result:
-    """Run while events are shown; keep what it leaves in `folder`."""
+def check_modelled(scenario: Scenario, record: Path | None) -> None:
+    """In virtual time nothing goes over a wire.
+
+    Raises:
+        UsageError: there is something to be done on one.
+    """
+    if scenario.order or record is not None:
+        what = "order rules act" if scenario.order else "--record looks"
+        raise UsageError(f"{what} on real connections, and --virtual has none")
+
+
+def run_watched(
+    scenario: Scenario, folder: Path | None, *, as_json: bool, record: Path | None = None
+) -> Result:
+    """Run while events are shown; keep what it leaves in `folder`, what went over the wire in `record`."""
     if as_json:
-        return run_pair(scenario, json_lines(sys.stdout), folder)
+        return run_pair(scenario, json_lines(sys.stdout), folder, record)
     with live_view(Console(highlight=False), scenario.name) as view:
-        return run_pair(scenario, view, folder)
+        return run_pair(scenario, view, folder, record)
 
 
 def run_modelled(scenario: Scenario, folder: Path | None, *, as_json: bool) -> Result:
@@ -86,9 +106,14 @@ def run_modelled(scenario: Scenario, folder: Path | None, *, as_json: bool) -> R
     return measured.result
 
 
-def run_pair(scenario: Scenario, subscriber: Callable[[Event], None], folder: Path | None) -> Result:
+def run_pair(
+    scenario: Scenario,
+    subscriber: Callable[[Event], None],
+    folder: Path | None,
+    record: Path | None = None,
+) -> Result:
     """One migration between two processes; its result, from both sides' events."""
-    told = migrate_pair(scenario, subscriber)
+    told = migrate_pair(scenario, subscriber, record)
     outcome = make_result(scenario, told.events, told.end)
     if folder is not None:
         save(folder, scenario, told.events, outcome)
@@ -105,10 +130,10 @@ class Told(NamedTuple):
     """A person ended it: what was measured says nothing."""
 
 
-def migrate_pair(scenario: Scenario, subscriber: Callable[[Event], None]) -> Told:
-    """One migration between two processes; nothing is kept."""
+def migrate_pair(scenario: Scenario, subscriber: Callable[[Event], None], record: Path | None = None) -> Told:
+    """One migration between two processes; nothing is kept, but for a recording where one is asked for."""
     with tempfile.TemporaryDirectory(prefix="migemu-") as scratch, placed() as place:
-        pair = Pair(scenario, Path(scratch), subscriber, place)
+        pair = Pair(scenario, Path(scratch), subscriber, place, record)
         end = asyncio.run(pair.run())
         joined = join(pair.events("source"), pair.events("destination"))
     return Told(joined, end, pair.interrupted)
@@ -122,11 +147,18 @@ class Pair:
         scratch: a folder of this run.
         subscriber: told of both sides' events as they come.
         place: where they run.
+        record: where the destination records every connection, if it does.
     """
 
     def __init__(
-        self, scenario: Scenario, scratch: Path, subscriber: Callable[[Event], None], place: Place
+        self,
+        scenario: Scenario,
+        scratch: Path,
+        subscriber: Callable[[Event], None],
+        place: Place,
+        record: Path | None = None,
     ) -> None:
+        self._record = () if record is None else ("--record", str(record.absolute()))
         self._place = place
         self._scratch = scratch
         self._subscriber = subscriber
@@ -159,6 +191,8 @@ class Pair:
         command = [*enter, sys.executable, "-m", "migemu", side, str(self._config), option, address]
         if side == "destination" and self._place.insecure:
             command.append("--insecure")
+        if side == "destination":
+            command += self._record
         process = await asyncio.create_subprocess_exec(
             *command,
             "--json",

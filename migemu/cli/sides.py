@@ -13,6 +13,7 @@ import uvloop
 from rich.console import Console
 
 from migemu.cli.address import parse_address
+from migemu.cli.captures import FOLLOW, RECORD, following, recording
 from migemu.cli.control import reachable
 from migemu.cli.listening import check_listen
 from migemu.cli.options import LINK, link_settings, read_scenario, scenario_options
@@ -61,6 +62,8 @@ class SideSession(Protocol):
     "--listen", required=True, metavar="HOST:PORT", help="Where to listen; port 0 picks a free one."
 )
 @click.option("--insecure", is_flag=True, help="Listen where others can reach it although TLS is not set.")
+@RECORD
+@FOLLOW
 @source_options
 def destination(
     config: Path | None,
@@ -70,6 +73,8 @@ def destination(
     as_json: bool,
     listen: str,
     insecure: bool,
+    record: Path | None,
+    follow: Path | None,
     **wishes: Any,
 ) -> None:
     """Receive one migration of CONFIG, verify it, and run the VM.
@@ -81,7 +86,7 @@ def destination(
     overrides = (*assumed(config, wishes["peer"]), *overrides)
     scenario = read_scenario(config, overrides, "destination")
     check_listen(host, secure=scenario.tls.on, insecure=insecure)
-    session = receiving_session(**wishes)
+    session = receiving_session(recording(record, scenario), following(follow), **wishes)
     run_side("destination", scenario, out, as_json=as_json, address=listen, session=session)
 
 

@@ -25,6 +25,7 @@ from migemu.wire.vfio import FLAG_CONFIG
 if TYPE_CHECKING:
     from migemu.destination.core import Plan
     from migemu.destination.greeter import Greeter, Place
+    from migemu.link.order_follow import Follow
     from migemu.link.order_tape import Tapes
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads
@@ -53,14 +54,23 @@ class Session:
         scenario: already dilated.
         threads: the concurrency seam, its sink installed.
         tapes: where every connection is recorded, if it is.
+        follow: the recorded order that packets keep to, if there is one.
     """
 
-    def __init__(self, scenario: Scenario, threads: Threads, tapes: Tapes | None = None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        threads: Threads,
+        tapes: Tapes | None = None,
+        follow: Follow | None = None,
+    ) -> None:
         self._scenario = scenario
         self._loop = asyncio.get_running_loop()
         self._pool = HeapPool(keep=scenario.limits.queue_total or KEEP_UNLIMITED)
         self._limits = wire_limits(scenario)
-        self._gates = make_gates(scenario, threads, self._loop, self._pool, self._limits, self._fail, tapes)
+        self._gates = make_gates(
+            scenario, threads, self._loop, self._pool, self._limits, self._fail, tapes, follow
+        )
         self._threads = threads = threads if self._gates is None else self._gates.threads
         self._channels: dict[int, ChannelProtocol] = {}
         self._readers: dict[int, PacketReader] = {}

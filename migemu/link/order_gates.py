@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from migemu.errors import MigemuError
     from migemu.link.order import Orders
+    from migemu.link.order_follow import Follow
     from migemu.link.order_tape import Tapes
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads
@@ -84,10 +85,13 @@ def make_gates(
     limits: WireLimits,
     broken: Callable[[MigemuError], object],
     tapes: Tapes | None = None,
+    follow: Follow | None = None,
 ) -> Gates | None:
     """The gates of a destination of `scenario`, armed; None when nothing asks for any."""
     rules = rules_for(scenario, "destination")
-    if not rules and tapes is None:
+    if not rules and tapes is None and follow is None:
         return None
     orders, threads = arm(rules, scenario, threads, loop, broken)
+    if follow is not None:
+        orders.keep_to(follow)
     return Gates(orders, threads, pool, limits, tapes, armed=bool(rules))

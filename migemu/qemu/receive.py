@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from migemu.destination.core import Core
     from migemu.destination.greeter import Greeter
     from migemu.handoff.base import Handoff
+    from migemu.link.order_follow import Follow
+    from migemu.link.order_tape import Tapes
     from migemu.qemu.peer import Opening
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads
@@ -114,16 +116,25 @@ class QemuSession(Session):
         scenario: already dilated.
         threads: the concurrency seam, its sink installed.
         wishes: what is known of the source, what to verify and to keep.
+        tapes: where every connection is recorded, if it is.
+        follow: the recorded order that packets keep to, if there is one.
 
     Raises:
         UsageError: the scenario's hand-off is not one a QEMU can take part in.
     """
 
-    def __init__(self, scenario: Scenario, threads: Threads, wishes: Wishes | None = None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        threads: Threads,
+        wishes: Wishes | None = None,
+        tapes: Tapes | None = None,
+        follow: Follow | None = None,
+    ) -> None:
         self._wishes = wishes or Wishes()
         if self._wishes.peer == "qemu":
             check_usable(scenario.handoff)
-        super().__init__(scenario, threads)
+        super().__init__(scenario, threads, tapes, follow)
         self._open = OpenReception(scenario, threads, lambda: self.core.running, self._wishes)
         self._reception = self._open
         self._keep = Keep(self._wishes.save) if self._wishes.save is not None else None

@@ -1,0 +1,38 @@
+"""The order in which a capture's packets passed, for a destination that keeps to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from migemu.lab.capture import Capture
+from migemu.link.order_follow import UNORDERED, Follow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from migemu.link.order_item import Channel
+
+
+def recorded_order(folder: Path) -> Callable[[], Follow | None]:
+    """Makes the order of the capture in `folder`.
+
+    None for one that was recorded under order rules: its order is that of arrival, which the same rules turn
+    into the same order again.
+
+    Raises:
+        UsageError: there is no capture.
+    """
+    capture = Capture(folder)
+    ruled = capture.head is not None and capture.head.ruled
+    return lambda: None if ruled else Follow(channels(capture))
+
+
+def channels(capture: Capture) -> Iterator[Channel]:
+    """Whose packet passed, one after the other."""
+    known: dict[int, Channel] = {}
+    for step in capture.steps():
+        if step.file:
+            known[step.conn] = step.channel
+        elif step.record and not step.back and step.record not in UNORDERED:
+            yield known.get(step.conn)
