@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from migemu.threads.controlled_decider import EVERY_STEP
 from migemu.threads.controlled_engine import Check
 from migemu.threads.controlled_sync import ControlledCondition, ControlledLock
 
@@ -154,11 +155,12 @@ class ControlledThreads:
                 is asked after every step, and what is wrong for a moment only may escape a reduced search;
                 what stays wrong once it is wrong never does.
         """
-        check = Check(name, question)
-        if over is not None:
-            names = self.engine.names
-            check.bit, check.mask = names.bit(f"invariant:{name}"), 0
-            check.locks = [what for what in over if isinstance(what, ControlledLock)]
-            for what in over:
-                check.mask |= names.bit(f"touched:{what}") if isinstance(what, str) else what.bit
-        self.engine.checks.append(check)
+        engine, names = self.engine, self.engine.names
+        if over is None:
+            engine.watch(Check(name, question, EVERY_STEP, 0), ())
+            return
+        mask = 0
+        for what in over:
+            mask |= names.bit(f"touched:{what}") if isinstance(what, str) else what.bit
+        guards = [what for what in over if isinstance(what, ControlledLock)]
+        engine.watch(Check(name, question, mask, names.bit(f"invariant:{name}")), guards)

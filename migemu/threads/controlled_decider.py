@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 NEVER = 1 << 62
 """A number no run reaches."""
 
+EVERY_STEP = 1
+"""The bit of an object that every step touches."""
+
 Sleepers = dict[int, tuple[int, int]]
 """Threads whose next step need not be tried, with what that step changes and looks at."""
 
@@ -46,6 +49,7 @@ class Decider(Machine):
         fence: how many had ended when the clock moved last.
         foot: objects the current step may have changed; seen: looked at; took: the lock it began with.
         sleep: threads whose next step need not be tried here.
+        decide: called with the running thread, if it can go on, and `ready`; says who runs next.
         ended: why the run is over: ``done``, ``stuck``, ``steps``, ``time``, ``failure`` or ``pruned``.
         failure: what broke first: kind, thread, error.
     """
@@ -55,6 +59,7 @@ class Decider(Machine):
         "chooser",
         "clock",
         "clock_bit",
+        "decide",
         "early",
         "ended",
         "failure",
@@ -81,6 +86,7 @@ class Decider(Machine):
         super().__init__()
         self.rules = rules
         self.names = Names()
+        assert self.names.bit("every step") == EVERY_STEP  # noqa: S101  the first one made
         self.clock_bit = self.names.bit("the clock")
         self.early = EARLY_TIMEOUT in rules.faults
         self.spurious = SPURIOUS_WAKEUP in rules.faults
@@ -93,6 +99,8 @@ class Decider(Machine):
     def follow(self, script: Sequence[int], chooser: Chooser | None) -> None:
         """Begin anew, with these decisions."""
         self.script, self.length, self.chooser = script, len(script), chooser
+        # Who decides is looked up once a run: every decision asks.
+        self.decide = self._from_script if script or chooser is None else chooser.thread
         self.at = self.steps = self.fence = self.live = 0
         self.foot = self.seen = self.took = 0
         self.now = 0.0
@@ -105,13 +113,13 @@ class Decider(Machine):
         budget = self.rules.fault_budget
         self.faults_left = NEVER if budget is None else budget
 
-    def decide(self, task: Task | None) -> int:
-        """The next decision who runs: from the script, else the chooser's, else 0."""
+    def _from_script(self, task: Task | None, ready: list[Task]) -> int:
+        """The next decision who runs: from the script, then the chooser's."""
         at = self.at
         self.at = at + 1
         if at < self.length:
             return self.script[at]
-        return 0 if self.chooser is None else self.chooser.thread(task, self.ready)
+        return 0 if self.chooser is None else self.chooser.thread(task, ready)
 
     def option(self, kind: str, options: int, label: str) -> int:
         """A decision inside a step: which way it takes."""
@@ -139,9 +147,9 @@ class Decider(Machine):
         ready = self.ready
         if choice > len(ready):
             self.diverge(choice, len(ready) + 1)
-        following = ready.pop(choice - 1)
+        self.current = following = ready.pop(choice - 1)
         ready.append(task)
-        self.carry(following)
+        (following.greenlet or self.carrier(following)).switch()
 
     def next(self) -> Task | None:
         """Who runs now that the last one has stopped; None when the run is over."""
@@ -152,7 +160,7 @@ class Decider(Machine):
                 return None
         if len(ready) == 1 and not self.sleep:
             return ready.pop()
-        choice = self.decide(None)
+        choice = self.decide(None, ready)
         if choice >= len(ready):
             self.diverge(choice, len(ready))
         return ready.pop(choice)

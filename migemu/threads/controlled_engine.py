@@ -17,15 +17,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from migemu.errors import InvariantError, MigemuError, ScheduleError
-from migemu.threads.controlled_decider import NEVER, Chooser, Decider, Sleepers
+from migemu.threads.controlled_decider import EVERY_STEP, NEVER, Chooser, Decider, Sleepers
 from migemu.threads.controlled_task import Task
 from migemu.threads.controlled_workers import Abandoned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from migemu.threads.controlled_rules import Rules
-    from migemu.threads.controlled_sync import ControlledLock
+    from migemu.threads.controlled_sync import ControlledCondition, ControlledLock
 
 StepLog = list[tuple[int, int, int, int, int, int]]
 """Per step: thread, changed, looked at, lock it began with, what enabled it, steps before the clock moved."""
@@ -45,25 +45,17 @@ class Check:
     Attributes:
         name: of the invariant.
         question: None says that it holds.
-        mask: the objects it looks at; -1 for all.
+        mask: the objects it looks at.
         bit: its own: steps that touch what it looks at clash.
-        locks: that guard what it looks at: their holders change that without touching the lock.
     """
 
-    __slots__ = ("bit", "locks", "mask", "name", "question")
+    __slots__ = ("bit", "mask", "name", "question")
 
-    def __init__(self, name: str, question: Callable[[], str | None]) -> None:
+    def __init__(self, name: str, question: Callable[[], str | None], mask: int, bit: int) -> None:
         self.name = name
         self.question = question
-        self.mask = -1
-        self.bit = 0
-        self.locks: list[ControlledLock] = []
-
-    def concerns(self, foot: int, task: Task) -> bool:
-        """Whether a step of `task` with this footprint may have changed the answer."""
-        if self.mask < 0 or foot & self.mask:
-            return True
-        return any(lock.owner is task for lock in self.locks)
+        self.mask = mask
+        self.bit = bit
 
 
 class Engine(Decider):
@@ -74,15 +66,33 @@ class Engine(Decider):
         alert: the first step whose end needs a closer look.
         asking: an invariant looks at the program, or its run is over: looking is no step of it.
         asleep: what `sleep` becomes when the step `base` ends.
+        conditions: of this run; a list here, not at their locks, so that nothing goes round in circles.
+        limit: the number of steps at which a run is cut off.
+        watched: the objects that the invariants `checks` look at; `guards`: the locks among them.
         log: of the steps from `base` on, or None.
         recorder: writes a trace, if one is wanted.
     """
 
-    __slots__ = ("alert", "asking", "asleep", "base", "building", "checks", "log", "recorder")
+    __slots__ = (
+        "alert",
+        "asking",
+        "asleep",
+        "base",
+        "building",
+        "checks",
+        "conditions",
+        "guards",
+        "limit",
+        "log",
+        "recorder",
+        "watched",
+    )
 
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules)
-        self.checks: list[Check] = []
+        self.limit = rules.max_steps
+        self.conditions: list[ControlledCondition] = []
+        self.watch_nothing()
         self.building = False
         self.asking = False
         self.recorder: StepRecorder | None = None
@@ -109,7 +119,8 @@ class Engine(Decider):
         """
         self.follow(script, chooser)
         self.base, self.asleep, self.log = base, asleep, log
-        self.checks = []
+        self.watch_nothing()
+        self.conditions.clear()
         self.asking = False
         self.enter()
         try:
@@ -134,13 +145,24 @@ class Engine(Decider):
         self.steps = 0
         self.foot = self.seen = self.took = 0
         self.ready.extend(self.tasks)
-        self.alert = min(self.base, self.rules.max_steps)
+        self.alert = min(self.base, self.limit)
+
+    def watch_nothing(self) -> None:
+        """There are no invariants yet."""
+        self.watched = 0
+        self.checks: list[Check] = []
+        self.guards: list[ControlledLock] = []
+
+    def watch(self, check: Check, guards: Iterable[ControlledLock]) -> None:
+        """Ask `check` from now on; holders of `guards` change what it looks at without touching them."""
+        self.watched |= check.mask
+        self.checks.append(check)
+        self.guards += [lock for lock in guards if lock not in self.guards]
 
     def spawn(self, name: str, target: Callable[[], None]) -> Task:
         """A new thread, able to run from now on."""
         names = self.names
-        key = names.unique(self.current.tid, name)
-        task = Task(self, name, target, names.thread(key), names.bit(key))
+        task = Task(self, name, target, *names.thread(names.unique(self.current.tid, name)))
         self.tasks.append(task)
         self.live += 1
         if not self.building:
@@ -156,8 +178,9 @@ class Engine(Decider):
         if step >= self.alert:
             self.close(task, step)
         self.foot = self.seen = self.took = 0
-        if self.ready or self.sleep:
-            choice = self.decide(task)
+        ready = self.ready
+        if ready or self.sleep:
+            choice = self.decide(task, ready)
             if choice:
                 self.yield_to(choice, task)
 
@@ -173,11 +196,13 @@ class Engine(Decider):
         if step >= self.alert:
             self.close(task, step)
         self.foot = self.seen = self.took = 0
-        following = self.next()
+        ready = self.ready
+        following = ready.pop() if len(ready) == 1 and not self.sleep else self.next()
         if following is None:
             self.main.switch()
         elif following is not task:
-            self.carry(following)
+            self.current = following
+            (following.greenlet or self.carrier(following)).switch()
         task.blocked_on = None
         task.ticket = 0
         if task.due is not None:
@@ -193,6 +218,7 @@ class Engine(Decider):
         if self.over:
             raise Abandoned
         step = task.ended = self.steps
+        task.target = _nothing  # what it ran may hold on to all the rest of the system
         self.foot |= task.bit
         self.live -= 1
         for joiner in task.joiners or ():
@@ -221,13 +247,16 @@ class Engine(Decider):
         """The end of a step that is new: record and log it, ask the invariants, wake what it clashes with."""
         if self.recorder is not None:
             self.recorder.close(task, step)
-        if step >= self.rules.max_steps:
+        if step >= self.limit:
             self.stop("steps")
         foot = self.foot
-        for check in self.checks:
-            if check.concerns(foot, task):
-                foot |= check.bit
-                self._ask(check)
+        if self.watched:
+            touched = foot | self.seen | EVERY_STEP
+            for lock in self.guards:
+                if lock.owner is task:
+                    touched |= lock.bit
+            if touched & self.watched:
+                foot |= self._ask(touched)
         if self.log is not None:
             self.log.append((task.tid, foot, self.seen, self.took, task.enabler, self.fence))
             if step == self.base and self.asleep:
@@ -235,18 +264,23 @@ class Engine(Decider):
             if self.sleep:
                 self._stir(foot, self.seen)
 
-    def _ask(self, check: Check) -> None:
-        """Put an invariant's question."""
+    def _ask(self, touched: int) -> int:
+        """Put the questions that a step which touched this may have another answer to; their bits."""
+        bits = 0
         self.asking = True
         try:
-            wrong = check.question()
-            error = InvariantError(wrong, invariant=check.name) if wrong else None
-        except InvariantError as raised:
-            error = raised
-        self.asking = False
-        if error is not None:
-            self.checks = []
+            for check in self.checks:
+                if touched & check.mask:
+                    bits |= check.bit
+                    wrong = check.question()
+                    if wrong:
+                        raise InvariantError(wrong, invariant=check.name)  # noqa: TRY301  a question may raise too
+        except InvariantError as error:
+            self.watched = 0
+            self.asking = False
             self.fail("invariant", self.current, error)
+        self.asking = False
+        return bits
 
     def _stir(self, foot: int, seen: int) -> None:
         """Wake the sleeping threads whose next step clashes with the one that has just ended."""

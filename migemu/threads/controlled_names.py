@@ -15,7 +15,7 @@ class Names:
 
     def __init__(self) -> None:
         self.objects: dict[str, int] = {}
-        self.threads: dict[str, int] = {}
+        self.threads: dict[str, tuple[int, int]] = {}
         self.used: dict[str, int] = {}
 
     def bit(self, key: str) -> int:
@@ -25,12 +25,12 @@ class Names:
             bit = self.objects[key] = 1 << len(self.objects)
         return bit
 
-    def thread(self, key: str) -> int:
-        """The number of the thread `key`."""
-        number = self.threads.get(key)
-        if number is None:
-            number = self.threads[key] = len(self.threads)
-        return number
+    def thread(self, key: str) -> tuple[int, int]:
+        """The number of the thread `key`, and its bit in footprints."""
+        known = self.threads.get(key)
+        if known is None:
+            known = self.threads[key] = (len(self.threads), self.bit(key))
+        return known
 
     def unique(self, maker: int, name: str) -> str:
         """A key for a new thing called `name`, made by the thread `maker`."""
@@ -49,4 +49,4 @@ class Names:
     def restore(self, saved: dict[str, list[str]]) -> None:
         """Take the tables of an earlier exploration."""
         self.objects = {key: 1 << place for place, key in enumerate(saved["objects"])}
-        self.threads = {key: place for place, key in enumerate(saved["threads"])}
+        self.threads = {key: (place, self.objects[key]) for place, key in enumerate(saved["threads"])}

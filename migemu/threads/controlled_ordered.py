@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from greenlet import getcurrent  # type: ignore[import-untyped]  # greenlet ships no annotations
+
 from migemu.errors import ScheduleError
 from migemu.threads.controlled import ControlledThreads
 from migemu.threads.controlled_engine import Engine
@@ -50,6 +52,23 @@ class OrderedEngine(Engine):
         elif following is not task:
             self.carry(following)
         task.blocked_on = None
+
+    def carry(self, task: Task) -> None:
+        """Switch to `task`; new greenlets are started by the main one.
+
+        A greenlet started from within another begins at its depth of stack and of recursion; hundreds of
+        threads that start one another would go too deep, though each by itself is shallow.
+        """
+        self.current = task
+        carrier = task.greenlet
+        if carrier is None:
+            carrier = self.carrier(task)
+            if not carrier and getcurrent() is not self.main:
+                self.main.switch((carrier,))
+                return
+        asked = carrier.switch()
+        while asked:  # only the main greenlet is asked anything
+            asked = asked[0].switch()
 
     def next(self) -> Task | None:
         """The thread that became able to run first."""

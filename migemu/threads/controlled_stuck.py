@@ -166,6 +166,7 @@ def nudge(engine: Engine, task: Task) -> bool:
     if obstacle is None:
         return True
     engine.script, engine.length, engine.chooser = (), 0, HandBack()
+    engine.decide = engine.chooser.thread
     engine.alert, engine.sleep = NEVER, {}
     obstacle.expire(task)
     if task not in engine.ready:

@@ -25,11 +25,10 @@ class ControlledLock:
     Attributes:
         owner: the thread that holds it.
         parked: the threads that stand before it.
-        conditions: those over it.
         transparent: what is used under it is declared; a section within one step only looks at the lock.
     """
 
-    __slots__ = ("bit", "conditions", "engine", "name", "owner", "parked", "transparent")
+    __slots__ = ("bit", "engine", "name", "owner", "parked", "transparent")
 
     def __init__(self, engine: Engine, name: str, bit: int) -> None:
         self.engine = engine
@@ -37,7 +36,6 @@ class ControlledLock:
         self.bit = bit
         self.owner: Task | None = None
         self.parked: list[Task] = []
-        self.conditions: list[ControlledCondition] = []
         self.transparent = False
 
     def __enter__(self) -> Self:
@@ -52,8 +50,9 @@ class ControlledLock:
             if step >= engine.alert:
                 engine.close(task, step)
             engine.foot = engine.seen = engine.took = 0
-            if engine.ready or engine.sleep:
-                choice = engine.decide(task)
+            ready = engine.ready
+            if ready or engine.sleep:
+                choice = engine.decide(task, ready)
                 if choice:
                     self._stand_back(choice, task)
         self.owner = task
@@ -65,9 +64,10 @@ class ControlledLock:
     def _stand_back(self, choice: int, task: Task) -> None:
         """The lock is free, but another thread runs first; it may take the lock, then we are not ready."""
         task.blocked_on = self
-        self.parked.append(task)
+        parked = self.parked
+        parked.append(task)
         self.engine.yield_to(choice, task)
-        self.parked.remove(task)
+        parked.remove(task)
         task.blocked_on = None
 
     def _await(self, task: Task, timeout: float | None = None) -> bool:
@@ -155,8 +155,9 @@ class ControlledLock:
     def make_transparent(self) -> None:
         """From now on what is used under the lock is declared, its conditions by themselves."""
         self.transparent = True
-        for condition in self.conditions:
-            condition.stand_alone()
+        for condition in self.engine.conditions:
+            if condition.lock is self:
+                condition.stand_alone()
 
     def refuse_release(self) -> NoReturn:
         """Only the holder may release; unwinding after the end of a run passes by here too."""
@@ -203,7 +204,7 @@ class ControlledCondition:
         self.lock = lock
         self.bit = lock.bit
         self.name = name
-        lock.conditions.append(self)
+        engine.conditions.append(self)
         self.waiters: list[Task] = []
         self.told = 0
         self.told_at = -1

@@ -18,20 +18,6 @@ class Abandoned(BaseException):
     """Unwinds a thread whose run is over; not an Exception, so that the program does not catch it."""
 
 
-class Launch:
-    """Stands for a greenlet that has not run yet: switching to it goes by way of the main greenlet."""
-
-    __slots__ = ("carrier", "main")
-
-    def __init__(self, main: Any, carrier: Any) -> None:
-        self.main = main
-        self.carrier = carrier
-
-    def switch(self) -> Any:
-        """Have the main greenlet start it."""
-        return self.main.switch((self.carrier,))
-
-
 class Machine:
     """What carries threads; who runs next is the business of the two kinds of engine below it.
 
@@ -71,21 +57,12 @@ class Machine:
     def carry(self, task: Task) -> None:
         """Switch to `task`; returns when somebody switches back."""
         self.current = task
-        carrier = task.greenlet
-        if carrier is None:
-            carrier = task.greenlet = self._pool.pop() if self._pool else self._launched()
-        asked = carrier.switch()
-        while asked:  # only the main greenlet is asked anything
-            asked = asked[0].switch()
+        (task.greenlet or self.carrier(task)).switch()
 
-    def _launched(self) -> Any:
-        """A new greenlet, to be started by the main one.
-
-        A greenlet started from within another begins at its depth of stack and of recursion; a thousand
-        threads that start one another would go too deep, though each by itself is shallow.
-        """
-        carrier = greenlet(self._work, self.main)
-        return carrier if getcurrent() is self.main else Launch(self.main, carrier)
+    def carrier(self, task: Task) -> Any:
+        """The greenlet on which `task` starts."""
+        task.greenlet = self._pool.pop() if self._pool else greenlet(self._work, self.main)
+        return task.greenlet
 
     def _work(self) -> None:
         """The life of a greenlet: one thread after the other."""
