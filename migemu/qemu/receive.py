@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from migemu.destination.barrier import SyncBarrier
 from migemu.destination.build import flow_of
-from migemu.destination.mainchannel import MainProtocol
 from migemu.destination.reception import Reception
 from migemu.destination.session import TICK, Session
 from migemu.errors import LimitError, PeerTimeoutError, WireError
@@ -23,8 +22,9 @@ from migemu.qemu import receive_check as check
 from migemu.qemu.peer import OpeningProtocol
 from migemu.qemu.receive_ack import Acks
 from migemu.qemu.receive_core import QemuCore, QemuFinish, QemuIncoming, QemuPlan
-from migemu.qemu.receive_devices import PLATFORM, Devices, Gathering, check_usable, chosen
+from migemu.qemu.receive_devices import Devices, Gathering, check_usable, chosen
 from migemu.qemu.receive_keep import Keep, KeepingMainReader, KeepingPacketReader
+from migemu.qemu.receive_pages import PagesProtocol
 from migemu.ram import GuestRam
 from migemu.wire.hello import Hello
 from migemu.wire.mainreader import MainReader
@@ -240,7 +240,7 @@ class QemuSession(Session):
             machine_name=opening.machine,
             handoff=Gathering,
             ram=self._ram(opening),
-            platform=PLATFORM,
+            platform=devices.platform,
             patience=scenario.timeouts.phase,
             limits=limits,
             flow=flow,
@@ -316,11 +316,10 @@ class QemuSession(Session):
         core, opening, reader = self.core, self._opening, self._main_reader
         assert opening is not None  # noqa: S101  nothing starts before it
         assert reader is not None  # noqa: S101  it was read with
-        main = MainProtocol(transport, reader, core.queue, core.patience, self._main_ended, secure=secure)
+        main = PagesProtocol(transport, reader, core.queue, core.patience, self._main_ended, secure=secure)
         self._main = main
         transport.set_protocol(main)
-        for record in opening.records:
-            core.queue.put(record)
+        main.begin(opening.records)
         transport.resume_reading()
 
     def _reply(self, data: bytes) -> None:

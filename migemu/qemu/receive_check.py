@@ -39,6 +39,11 @@ class Verdict(NamedTuple):
     detail: str = ""
     device: str | None = None
 
+    @property
+    def name(self) -> str:
+        """What was compared, for people."""
+        return self.what if self.device is None else f"{self.what} of {self.device}"
+
 
 def check_ram(ram: GuestRam, file: Path, name: str | None = None) -> Verdict:
     """Compare a RAM block with the file that is the source's memory.

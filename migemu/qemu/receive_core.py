@@ -17,6 +17,7 @@ from migemu.destination.finish import Finish
 from migemu.destination.incoming import Incoming
 from migemu.destination.mainchannel import End
 from migemu.errors import InvariantError, PeerTimeoutError, WireError
+from migemu.qemu.receive_pages import PageRun
 from migemu.qemu.receive_tail import device_body, is_vfio, runstate, split
 from migemu.threads.sync import Patience
 from migemu.wire import records as r
@@ -74,6 +75,7 @@ class QemuCore(Core):
 
     def use(self, kind: type[Handoff]) -> Handoff:
         """From now on that hand-off decides."""
+        self.machine.platform.config_needs_bql = kind.design.bql_for_config
         self.handoff = kind(self.machine)
         self.handoff.load_setup()
         self._let_in()
@@ -124,6 +126,7 @@ class QemuIncoming(Incoming):
             r.Configuration: lambda _: None,  # looked at in the opening
             r.SectionPart: self._section_part,
             r.Tail: self._keep_tail,
+            PageRun: lambda run: run.load(self._memory.load),
             r.VmDesc: self._vmdesc,
         }
 
@@ -331,6 +334,6 @@ class QemuFinish(Finish):
                 "verify", what=verdict.what, ok=verdict.ok, detail=verdict.detail, **named
             )
             if not verdict.ok:
-                wrong.append(f"{verdict.what} {verdict.device or ''}: {verdict.detail}")
+                wrong.append(f"{verdict.name}: {verdict.detail}")
         if wrong:
             raise InvariantError(f"differs from the source: {'; '.join(wrong)}", invariant="data-intact")

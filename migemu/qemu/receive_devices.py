@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from migemu.threads.sync import Bql
     from migemu.vfio.load import LoadDevice
 
-PLATFORM: Final = Platform(needs_interrupt_controller=False)
-"""x86: config may be loaded at any time."""
-
 
 class Gathering(Handoff):
     """Before the switchover: pre-copy data is written as it comes, packets wait in their device's queue."""
@@ -89,11 +86,15 @@ class Devices:
         scenario: may say what a device is like.
         threads: the concurrency seam.
         keep: where loaded state is to be kept, if anywhere.
+
+    Attributes:
+        platform: x86, where config may be loaded at any time; the hand-off says whether under the BQL.
     """
 
     def __init__(self, scenario: Scenario, threads: Threads, keep: Keep | None = None) -> None:
         self._threads = threads
         self._keep = keep
+        self.platform = Platform(needs_interrupt_controller=False)
         self._digest = digest_maker(scenario.digest)
         self._models = {model.name: model for model in device_models(scenario)}
         self._paths: dict[str, Path | None] = {one.section_id: one.keep for one in scenario.device}
@@ -102,6 +103,6 @@ class Devices:
         """The device called `name` in the stream."""
         model = replace(self._models.get(name) or DeviceModel(name), instance=instance)
         path = self._keep.device(name, "state") if self._keep is not None else self._paths.get(name)
-        device = KeepingDevice(model, open_sink(path), self._threads, bql.lock, PLATFORM, self._digest)
+        device = KeepingDevice(model, open_sink(path), self._threads, bql.lock, self.platform, self._digest)
         device.keep = self._keep
         return device
