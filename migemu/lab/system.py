@@ -8,6 +8,7 @@ wants a page, waits have no time limit: a hang is a hang.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,6 @@ from migemu.lab.system_queue import BurstQueue
 from migemu.lab.system_traffic import buffers_of, traffic_of
 from migemu.ram import GuestRam
 from migemu.scenario import dump_toml
-from migemu.vfio.load import LoadDevice
 from migemu.vfio.virtual import VirtualDigest
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from migemu.threads.controlled import ControlledThreads
     from migemu.threads.sync import Bql
     from migemu.vfio.content import Span
+    from migemu.vfio.load import LoadDevice
     from migemu.vfio.model import DeviceModel
 
 
@@ -51,10 +52,14 @@ class Setup:
     """What is sent; None for what the scenario's source sends."""
     ignored: frozenset[str] = frozenset()
     """Invariants that are not looked at."""
+    bound: int | None = None
+    """Bytes that may be queued of a device; None for what the scenario's cap says."""
+    ram: bytes = b""
+    """What guest RAM holds in the end: the first byte of each page."""
     name: str = ""
     """Sets two explorations of one scenario apart: a bug's broken variant from the correct one."""
-    ram_pages: int = 0
-    """Pages of guest RAM."""
+    session: type[Session] = Session
+    """Who owns the connections and cleans up."""
     watch: Callable[[ControlledThreads, Core], None] | None = field(default=None, compare=False)
     """Registers further invariants, or attributes to be watched."""
 
@@ -82,6 +87,16 @@ class Setup:
         return device_models(self.scenario)
 
     @cached_property
+    def most_queued(self) -> float:
+        """Bytes that may be queued of a device: with back-pressure the needed buffer and a config on top."""
+        limits, one = self.scenario.limits, self.scenario.migration.packet_size
+        if self.bound is not None:
+            return self.bound
+        if limits.queue_per_device is None:
+            return math.inf
+        return limits.queue_per_device + (2 * one if limits.on_cap == "pause" else 0)
+
+    @cached_property
     def contents(self) -> dict[str, str]:
         """What each device has taken when everything is in: section id to digest."""
         return {
@@ -91,8 +106,11 @@ class Setup:
 
     def _spans(self, number: int) -> list[Span]:
         device = self.scenario.device[number]
+        size = self.scenario.migration.packet_size
         before = [span_of(f"{device.section_id} pre-copy", 0)] if device.precopy else []
-        return before + [span_of(device.section_id, idx) for idx in range(buffers_of(self.scenario, device))]
+        return before + [
+            span_of(device.section_id, idx, size) for idx in range(buffers_of(self.scenario, device))
+        ]
 
 
 class DestinationSystem:
@@ -108,7 +126,7 @@ class DestinationSystem:
         setup = self.setup
         self.core = setup.parts.core(self._plan(threads), self.replies.append, self._release("sync"))
         self.core.machine.on_idle = self._release("receive thread")
-        self.watchman = Watchman(self.core, setup.contents, setup.ignored)
+        self.watchman = Watchman(self.core, setup)
         self.watchman.install(threads)
         queue = BurstQueue.of(self.core.queue)
         queue.lay(setup.sent.prelude)
@@ -121,7 +139,7 @@ class DestinationSystem:
         self.actors = [ChannelActor(threads, core, n, row) for n, row in enumerate(self.setup.sent.channels)]
         main = MainActor(threads, core, queue, self.setup.sent.main)
         tasks: list[Any] = []
-        session = self.session = Session(threads, core, tasks, lambda: self._close(main))
+        session = self.session = self.setup.session(threads, core, tasks, lambda: self._close(main))
         core.start(session.done)
         tasks.append(threads.spawn("main channel", main.run))
         tasks += [threads.spawn(f"channel {n}", actor.run) for n, actor in enumerate(self.actors)]
@@ -143,13 +161,11 @@ class DestinationSystem:
 
     def _plan(self, threads: ControlledThreads) -> Plan:
         setup, scenario = self.setup, self.setup.scenario
-        platform = platform_of(scenario, setup.handoff.design)
+        platform, kind = platform_of(scenario, setup.handoff.design), setup.parts.device
 
         def devices(bql: Bql) -> list[LoadDevice]:
             return [
-                LoadDevice(
-                    model, DecidingSink(threads, model.name), threads, bql.lock, platform, VirtualDigest
-                )
+                kind(model, DecidingSink(threads, model.name), threads, bql.lock, platform, VirtualDigest)
                 for model in setup.models
             ]
 
@@ -159,7 +175,7 @@ class DestinationSystem:
             channels=scenario.migration.channels,
             machine_name=scenario.machine,
             handoff=setup.handoff,
-            ram=GuestRam.of_size(setup.ram_pages * 4096),
+            ram=GuestRam.of_size(scenario.ram.total_size()),
             platform=platform,
             patience=None,
             limits=limits,

@@ -7,9 +7,11 @@ come to it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, Protocol
 
 from migemu.errors import InvariantError
+from migemu.ram.guest import PAGE_SIZE
 from migemu.vfio.virtual import VirtualDigest
 
 if TYPE_CHECKING:
@@ -20,30 +22,63 @@ if TYPE_CHECKING:
     from migemu.vfio.content import Span
 
 
+class Expected(Protocol):
+    """What a run should come to."""
+
+    @property
+    def ignored(self) -> frozenset[str]:
+        """Invariants that are not looked at."""
+        ...
+
+    @property
+    def ram(self) -> bytes:
+        """The first byte of each page of guest RAM."""
+        ...
+
+    @property
+    def contents(self) -> Mapping[str, str]:
+        """What each device has taken: section id to digest."""
+        ...
+
+    @property
+    def most_queued(self) -> float:
+        """Bytes that may be queued of a device."""
+        ...
+
+
 class Watchman:
     """Hears every event of a run and remembers the first rule that was broken.
 
     Args:
         core: the destination.
-        contents: what each device must have taken when the VM runs: section id to digest.
-        ignored: invariants that this exploration does not look at.
+        expected: what must be in when the VM runs, and what is not looked at.
     """
 
-    def __init__(self, core: Core, contents: Mapping[str, str], ignored: frozenset[str]) -> None:
+    def __init__(self, core: Core, expected: Expected) -> None:
         self._core = core
-        self._contents = contents
-        self._ignored = ignored
+        self._expected = expected
+        self._buffers = [slot.buffers for slot in core.machine.slots.values()]
+        self._most = expected.most_queued
         self.broken: InvariantError | None = None
 
     def install(self, threads: ControlledThreads) -> None:
         """Hear and look from now on."""
         threads.listen(self.hear)
         threads.invariant("house", self.look)
+        if self._most < math.inf:
+            threads.invariant("queue-bounded", self._look_at_queues)
 
     def look(self) -> str | None:
         """Raise what was found; asked after each step."""
         if self.broken is not None:
             raise self.broken
+        return None
+
+    def _look_at_queues(self) -> str | None:
+        for buffers in self._buffers:
+            queued = buffers.slots.stats.queued_bytes
+            if queued > self._most:
+                return f"{queued} bytes of {buffers.device} are queued, allowed are {self._most:g}"
         return None
 
     def hear(self, event: str, _now: float, thread: str, fields: dict[str, Any]) -> None:
@@ -56,7 +91,7 @@ class Watchman:
 
     def found(self, invariant: str, detail: str, device: str | None = None) -> None:
         """A rule is broken."""
-        if self.broken is None and invariant not in self._ignored:
+        if self.broken is None and invariant not in self._expected.ignored:
             self.broken = InvariantError(detail, invariant=invariant, device=device)
 
     def _vm_runs(self) -> None:
@@ -64,8 +99,14 @@ class Watchman:
         for slot in self._core.machine.slots.values():
             if slot.device.config_digest is None:
                 self.found("start-after-all", "the VM runs, but the device's config is not in", slot.name)
-            if slot.device.data_digest() != self._contents.get(slot.name):
+            if slot.device.data_digest() != self._expected.contents.get(slot.name):
                 self.found("data-intact", "the VM runs with other data than was saved", slot.name)
+        pages = bytes(self._core.memory.ram.view[::PAGE_SIZE])
+        if self._expected.ram and pages != self._expected.ram:
+            told = f"the VM runs with RAM {pages.hex(' ')}, saved was {self._expected.ram.hex(' ')}"
+            self.found("data-intact", told)
+        if self._core.abort.error is not None:
+            self.found("one-vm-runs", f"the VM runs although the migration failed: {self._core.abort.error}")
 
     def check_end(self) -> None:
         """A run is over: it ended well, or with an error that says why.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from migemu.destination.core import Core
+from migemu.vfio.load import LoadDevice
 
 if TYPE_CHECKING:
     from migemu.destination.barrier import SyncBarrier
@@ -29,6 +30,7 @@ class Parts:
     incoming: type[Incoming] | None = None
     finish: type[Finish] | None = None
     core: type[Core] = Core
+    device: type[LoadDevice] = LoadDevice
 
     @property
     def untouched(self) -> bool:

@@ -11,8 +11,8 @@ from migemu.wire.vfio import wrap_config
 if TYPE_CHECKING:
     from migemu.vfio.content import Span
 
-SIZE = 2
-"""Bytes of a data buffer: so that a write can take half of it."""
+SIZE = 64
+"""Bytes of a data buffer unless a scenario says otherwise; nothing is moved, the number only adds up."""
 CONFIG = b"config"
 """A config state, the same for every device: that it is in matters here, not what is in it."""
 WRAPPED_CONFIG = wrap_config(CONFIG)

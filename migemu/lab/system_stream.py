@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from migemu.handoff.design import Carrier
 from migemu.handoff.machine_types import machine_type
-from migemu.lab.system_payload import CONFIG, Piece, span_of
+from migemu.lab.system_payload import CONFIG, SIZE, Piece, span_of
 from migemu.wire import extension, records
 from migemu.wire import vfio as words
 
@@ -97,12 +97,12 @@ def precopy_data(device: str, number: int, offset: int = 0) -> Burst:
     return Burst(f"pre-copy data of {device}", make)
 
 
-def device_end(device: str, number: int, blocks: int = 0) -> Burst:
+def device_end(device: str, number: int, blocks: int = 0, size: int = SIZE) -> Burst:
     """SECTION_END of a device, with its data where that goes over the main channel."""
 
     def make() -> list[Any]:
         section = records.Section(device)
-        spans = [cast("Buffer", Piece(span_of(device, idx))) for idx in range(blocks)]
+        spans = [cast("Buffer", Piece(span_of(device, idx, size))) for idx in range(blocks)]
         found: list[Any] = [records.SectionEnd(number), *(records.VfioData(section, one) for one in spans)]
         return [*found, records.VfioWord(section, words.END_OF_STATE), records.Footer(number)]
 
@@ -141,7 +141,8 @@ def main_channel(
         devices: section ids with their numbers of data buffers.
         fine: a burst for each section instead of one for each phase: more places to stall, more schedules.
     """
-    iterable = [device_end(name, n, _blocks(design, count)) for n, (name, count) in _numbered(devices)]
+    size = scenario.migration.packet_size
+    iterable = [device_end(name, n, _blocks(design, count), size) for n, (name, count) in _numbered(devices)]
     fulls = [device_full(name, n, design, count) for n, (name, count) in _numbered(devices)]
     phase = [send_non_iterable()] if design.send_non_iterable else []
     rest = [*phase, interrupt_controller(), *fulls]

@@ -121,12 +121,10 @@ def traffic_of(scenario: Scenario, design: Design, *, fine: bool = False) -> Tra
     rows: list[list[Delivery]] = [[sync()] if scenario.ram.size else [] for _ in range(channels)]
     for idx in range(max((count for _, count in devices), default=0) + 1):
         for number, (name, count) in enumerate(devices):
-            rows[(idx + number) % channels] += _packet(design, name, idx, count)
+            row = rows[(idx + number) % channels]
+            if idx < count and design.data is Carrier.MULTIFD:
+                row.append(data(name, idx, scenario.migration.packet_size))
+            elif idx == count and design.config is Carrier.MULTIFD:
+                row.append(config(name, idx))
     main = main_channel(scenario, design, devices, fine=fine)
     return Traffic(tuple(map(tuple, rows)), prelude(scenario.machine, (name for name, _ in devices)), main)
-
-
-def _packet(design: Design, name: str, idx: int, count: int) -> list[Delivery]:
-    if idx < count and design.data is Carrier.MULTIFD:
-        return [data(name, idx)]
-    return [config(name, idx)] if idx == count and design.config is Carrier.MULTIFD else []

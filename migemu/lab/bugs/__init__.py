@@ -1,0 +1,52 @@
+"""The bug catalogue: ordering bugs of multifd device-state transfer, each in a file of its own.
+
+A bug is a mutant (production's code with one guard, one lock or one order changed), a scenario, and the
+invariant that breaks. `migemu bugs` finds each of them from a cold start. Mutants live here only; nothing in
+the rooms below the lab knows of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from migemu.errors import UsageError
+
+if TYPE_CHECKING:
+    from migemu.lab.bugs.bug import Bug
+
+FILES = {
+    "B1": "b01_config_before_data",
+    "B2": "b02_config_before_gic",
+    "B3": "b03_data_before_precopy",
+    "B10": "b10_final_sync",
+    "B13": "b13_wrong_main",
+    "B18": "b18_stale_page",
+    "B29": "b29_bad_idx",
+    "B30": "b30_unlimited_queue",
+    "B31": "b31_receivers_load",
+}
+"""Bug to its file, in the order of the catalogue; loaded when asked for."""
+
+
+def names() -> list[str]:
+    """Every bug's name."""
+    return list(FILES)
+
+
+def get(name: str) -> Bug:
+    """The bug called `name`, in any case.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = next((known for known in FILES if known.lower() == name.lower()), None)
+    if found is None:
+        raise UsageError(f"no bug {name!r} in the catalogue; there are: {', '.join(FILES)}")
+    entry: Bug = import_module(f"{__name__}.{FILES[found]}").BUG
+    return entry
+
+
+def catalogue() -> list[Bug]:
+    """Every bug."""
+    return [get(name) for name in FILES]

@@ -1,0 +1,53 @@
+"""B3: stop-copy data over multifd overtakes pre-copy data on the main channel."""
+
+from __future__ import annotations
+
+from migemu.handoff.load_thread import LoadThread
+from migemu.lab.bugs.bug import Bug, Story
+from migemu.lab.stock import stock
+from migemu.lab.system import Setup
+from migemu.lab.system_parts import Parts
+
+
+class LoadersAtSetup(LoadThread):
+    """Starts the load threads when the devices are set up, not at SWITCHOVER_START."""
+
+    def load_setup(self) -> None:
+        """Loading begins here."""
+        super().load_setup()
+        self.spawn_loaders()
+
+    def switchover_start(self) -> None:
+        """The mark says nothing any more."""
+        self.started = True
+
+
+SCENARIO = stock(
+    "handoff=load-thread",
+    "platform.needs_interrupt_controller=false",
+    "devices=1",
+    "device.0.state_size=64",
+    "device.0.precopy=true",
+    "device.0.initial_size=64",
+)
+
+BUG = Bug(
+    name="B3",
+    title="multifd data loaded before the pre-copy data",
+    story=Story(
+        mechanism="""A device with pre-copy sends its first data on the main channel while it runs. Its
+        stop-copy buffers go over multifd and may arrive while the main channel still carries the earlier
+        part; a device's data is one stream, and written in another order it is another state.""",
+        happened="""In the design debate: version 1 and 2 had a mark per device, version 3 the common
+        command.""",
+        fix="""MIG_CMD_SWITCHOVER_START is sent after all data of the running phase; buffers that arrive
+        before it only queue, the load threads start at it.""",
+        versions="none released; the command is in 10.0",
+        links=("4e55cb3cdeb0 (SWITCHOVER_START)", "cover.1731773021 (version 3)"),
+    ),
+    changed="one order: load threads start at setup instead of at SWITCHOVER_START",
+    breaks="data-in-order",
+    broken=Setup(SCENARIO, Parts(handoff=LoadersAtSetup), name="B3 broken"),
+    correct=Setup(SCENARIO, name="B3 correct"),
+    instead="load-thread as it is: what comes early waits in its slot for the mark",
+)
