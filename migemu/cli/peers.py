@@ -46,7 +46,7 @@ def source_options(command: F) -> F:
             "--save",
             type=_FILE,
             metavar="DIR",
-            help="Of a QEMU's migration keep every connection's bytes, RAM, devices and sections there.",
+            help="Of a QEMU's migration keep RAM, devices, sections and every connection there.",
         ),
         click.option(
             "--peer",

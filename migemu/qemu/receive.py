@@ -23,10 +23,9 @@ from migemu.qemu.peer import OpeningProtocol
 from migemu.qemu.receive_ack import Acks
 from migemu.qemu.receive_core import QemuCore, QemuFinish, QemuIncoming, QemuPlan
 from migemu.qemu.receive_devices import Devices, Gathering, check_usable, chosen
-from migemu.qemu.receive_keep import Keep, KeepingMainReader, KeepingPacketReader
+from migemu.qemu.receive_keep import Keep
 from migemu.qemu.receive_pages import PagesProtocol
 from migemu.ram import GuestRam
-from migemu.wire.hello import Hello
 from migemu.wire.mainreader import MainReader
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads
     from migemu.wire.multifd import DevicePacketHeader
-    from migemu.wire.reader import PacketReader
 
 Peer = Literal["auto", "qemu"]
 
@@ -65,7 +63,7 @@ class Wishes:
     channels: int | None = None
     """How many multifd channels to wait for, where that is known."""
     save: Path | None = None
-    """Keep the connections' bytes and what they made."""
+    """Keep RAM, devices and sections there."""
     verify_ram: Path | None = None
     """The source's memory file."""
     ram_block: str | None = None
@@ -169,7 +167,7 @@ class QemuSession(Session):
         greeter: Greeter = self._reception.places["main"]
         transport = greeter.transport
         assert transport is not None  # noqa: S101  it was read from
-        self._main_reader = self._new_main_reader()
+        self._main_reader = MainReader(self._pool, self._limits)
         protocol = OpeningProtocol(transport, self._main_reader)
         protocol.begin()
         seconds = self._scenario.timeouts.setup
@@ -282,21 +280,6 @@ class QemuSession(Session):
 
     # the connections
 
-    def _new_main_reader(self) -> MainReader:
-        if self._keep is None:
-            return MainReader(self._pool, self._limits)
-        reader = KeepingMainReader(self._pool, self._limits)
-        reader.keep = self._keep
-        return reader
-
-    def _packet_reader(self, channel: int) -> PacketReader:
-        if self._keep is None:
-            return super()._packet_reader(channel)
-        self._keep.channel(Hello(self._open.uuid or NO_UUID, channel))
-        reader = KeepingPacketReader(self._pool, self._limits, self._admission(channel))
-        reader.keep, reader.channel = self._keep, channel
-        return reader
-
     def _admission(self, channel: int) -> Any:
         """A device's packet may overtake its section on the main channel: it waits at the door."""
         rule = super()._admission(channel)
@@ -321,13 +304,3 @@ class QemuSession(Session):
         transport.set_protocol(main)
         main.begin(opening.records)
         transport.resume_reading()
-
-    def _reply(self, data: bytes) -> None:
-        if self._keep is not None:
-            self._keep.write("return", data)
-        super()._reply(data)
-
-    async def _close(self) -> None:
-        await super()._close()
-        if self._keep is not None:
-            self._keep.close()

@@ -1,9 +1,7 @@
-"""What a migration from a QEMU leaves in ``--save DIR``: every connection's bytes, and what they made.
+"""What a migration from a QEMU leaves in ``--save DIR``, beside the capture of its connections.
 
 ::
 
-    main.bin, mfd0.bin, mfd1.bin …    the connections, from their first byte
-    return.bin                        what this side answered on the main channel
     ram/BLOCK.img                     guest RAM, a file a block
     devices/NAME.state, NAME.config   what each VFIO device was given
     sections.json                     every section of the main channel, named
@@ -14,19 +12,16 @@ from __future__ import annotations
 
 import json
 import re
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from migemu.errors import MigemuError
 from migemu.vfio.load import LoadDevice
-from migemu.wire.mainreader import MainReader
-from migemu.wire.reader import PacketReader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from migemu.ram import GuestRam
     from migemu.vfio.content import Span
-    from migemu.wire.hello import Hello
 
 
 class Keep:
@@ -38,7 +33,6 @@ class Keep:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._files: dict[str, IO[bytes]] = {}
         try:
             for part in (folder, folder / "ram", folder / "devices"):
                 part.mkdir(parents=True, exist_ok=True)
@@ -47,19 +41,6 @@ class Keep:
 
     def _failed(self, error: OSError) -> MigemuError:
         return MigemuError(f"the migration could not be kept in {self.folder}: {error.strerror}")
-
-    def write(self, connection: str, data: bytes | memoryview) -> None:
-        """Bytes of a connection, in their order."""
-        try:
-            if connection not in self._files:
-                self._files[connection] = (self.folder / f"{connection}.bin").open("wb")
-            self._files[connection].write(data)
-        except OSError as error:
-            raise self._failed(error) from None
-
-    def channel(self, hello: Hello) -> None:
-        """A multifd channel begins with its hello."""
-        self.write(f"mfd{hello.channel}", hello.encode())
 
     def device(self, name: str, kind: str) -> Path:
         """Where a device's state or config goes."""
@@ -90,12 +71,6 @@ class Keep:
         except OSError as error:
             raise self._failed(error) from None
 
-    def close(self) -> None:
-        """All bytes are in."""
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
-
 
 def file_name(name: str) -> str:
     """A block's or section's name as a file's."""
@@ -112,38 +87,3 @@ class KeepingDevice(LoadDevice):
         super().load_config(data, expected_idx)
         if self.keep is not None:
             self.keep.config(self.model.name, bytes(data))
-
-
-class KeepingMainReader(MainReader):
-    """Keeps what it reads."""
-
-    keep: Keep
-    _room: memoryview
-
-    def get_buffer(self) -> memoryview:
-        """Remember where the next bytes go."""
-        self._room = super().get_buffer()
-        return self._room
-
-    def received(self, count: int) -> list[Any]:
-        """Keep them before they are read."""
-        self.keep.write("main", self._room[:count])
-        return super().received(count)
-
-
-class KeepingPacketReader(PacketReader):
-    """Keeps what it reads."""
-
-    keep: Keep
-    channel: int
-    _room: memoryview
-
-    def get_buffer(self) -> memoryview:
-        """Remember where the next bytes go."""
-        self._room = super().get_buffer()
-        return self._room
-
-    def received(self, count: int) -> list[Any]:
-        """Keep them before they are read."""
-        self.keep.write(f"mfd{self.channel}", self._room[:count])
-        return super().received(count)

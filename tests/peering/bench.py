@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from migemu.errors import MigemuError, PeerError
+from migemu.lab.capture_write import CaptureWriter
 from migemu.observe.recorder import Recorder
 from migemu.qemu import binary, migration
 from migemu.qemu.machine import Machine, Setup, running
@@ -162,7 +163,10 @@ async def receive(
 @contextlib.asynccontextmanager
 async def receiving(recorder: Recorder, wishes: dict[str, Any]) -> AsyncIterator[Listening]:
     """A destination that listens."""
-    session = QemuSession(recorder.scenario, NativeThreads(recorder.log.sink), Wishes(**wishes))
+    threads = NativeThreads(recorder.log.sink)
+    kept = wishes.get("save")
+    tapes = CaptureWriter(kept, recorder.scenario, threads.now) if kept is not None else None
+    session = QemuSession(recorder.scenario, threads, Wishes(**wishes), tapes)
     task = asyncio.create_task(session.run("127.0.0.1", 0))
     try:
         while not session.address and not task.done():  # noqa: ASYNC110  nothing tells when it listens

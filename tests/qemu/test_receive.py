@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from migemu.errors import UsageError
+from migemu.lab.capture import Capture
+from migemu.lab.capture_rows import rows
 from migemu.observe.recorder import Recorder
 from migemu.qemu.memory import SharedRam
 from migemu.qemu.receive import QemuSession, Wishes
 from migemu.qemu.receive_core import QemuCore
 from migemu.threads.native import NativeThreads
-from migemu.wire.capture import decode
 from peering.bench import ALL, bare, finish, qemu, receive, receiving, scenario
 
 if TYPE_CHECKING:
@@ -159,9 +160,9 @@ async def test_every_section_is_named_and_all_of_it_kept(vfio_qemu: Launcher, tm
     core = got.session.core
     assert isinstance(core, QemuCore)
     assert core.incoming.runstate == "running"
-    items = [type(item).__name__ for item in decode([(kept / "mfd1.bin").read_bytes()])]
-    assert items[0] == "Hello"
-    assert "VmDesc" in [type(item).__name__ for item in decode([(kept / "main.bin").read_bytes()])]
+    packets = [row.said for row in rows(Capture(kept)) if row.record == "DevicePacket"]
+    assert {said["device"] for said in packets} == {"0000:00:01.0/vfio", "0000:00:02.0/vfio"}
+    assert sorted(said["idx"] for said in packets) == [0, 0, 1, 1, 2, 2, 3, 3]
     assert (kept / "ram/pc.ram.img").stat().st_size == 8 << 20
     seed = int((tmp_path / "source/devices/device0/model.ini").read_text().partition("seed = ")[2].split()[0])
     assert (kept / "devices/0000:00:01.0_vfio.state").read_bytes()[:8] == seed.to_bytes(8, "little")
