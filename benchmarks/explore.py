@@ -123,7 +123,11 @@ class Destination:
 
     @staticmethod
     def _in_order(device: Device) -> Callable[[], str | None]:
-        return lambda: None if device.order == list(range(device.next_idx)) else f"loaded {device.order}"
+        def question() -> str | None:
+            order = device.order
+            return f"loaded {order}" if order and order[-1] != len(order) - 1 else None
+
+        return question
 
     def _config_last(self, device: Device) -> Callable[[], str | None]:
         def question() -> str | None:

@@ -146,9 +146,11 @@ def rare_garbage_collection() -> Iterator[Callable[[], bool]]:
         return due
 
     gc.disable()
+    gc.freeze()  # a collection need not look at what was there before, which is most of what there is
     try:
         yield collect
     finally:
+        gc.unfreeze()
         if enabled:
             gc.enable()
 

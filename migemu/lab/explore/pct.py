@@ -8,9 +8,9 @@ drawn in advance, lower the running one below all others.
 
 from __future__ import annotations
 
-from random import Random
 from typing import TYPE_CHECKING
 
+from migemu.lab.explore.dice import Dice
 from migemu.lab.explore.sampled import Sampled
 
 if TYPE_CHECKING:
@@ -23,12 +23,11 @@ FAULT_PROBABILITY = 0.25
 class PctChooser:
     """The decisions of one seed."""
 
-    __slots__ = ("_count", "_drops", "_priorities", "_random", "taken")
+    __slots__ = ("_count", "_dice", "_drops", "_priorities", "taken")
 
     def __init__(self, seed: int, depth: int, length: int) -> None:
-        random = Random(seed)  # noqa: S311  schedules, not secrets
-        self._random = random.random
-        self._drops = {int(random.random() * length) for _ in range(depth - 1)}
+        self._dice = dice = Dice(seed, "pct ")
+        self._drops = {dice.roll(length) for _ in range(depth - 1)}
         self._priorities: dict[int, float] = {}
         self._count = 0
         self.taken: list[int] = []
@@ -49,13 +48,13 @@ class PctChooser:
     def _priority(self, task: Task) -> float:
         priority = self._priorities.get(task.tid)
         if priority is None:
-            priority = self._priorities[task.tid] = 1.0 + self._random()
+            priority = self._priorities[task.tid] = 1.0 + self._dice.fraction()
         return priority
 
     def option(self, kind: str, options: int, label: str, /) -> int:  # noqa: ARG002  all kinds alike
         """Mostly the ordinary way."""
-        ordinary = self._random() >= FAULT_PROBABILITY
-        choice = 0 if ordinary else 1 + int(self._random() * (options - 1))
+        ordinary = self._dice.fraction() >= FAULT_PROBABILITY
+        choice = 0 if ordinary else 1 + self._dice.roll(options - 1)
         self.taken.append(choice)
         return choice
 

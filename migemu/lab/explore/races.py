@@ -16,7 +16,8 @@ Sets of steps are integers, one bit a step.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections import defaultdict
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,17 +34,16 @@ class History:
 
     def __init__(self) -> None:
         self._who: list[int] = []
-        self._before: list[int] = []
+        self._upto: list[int] = []  # each step and all that happens before it
         self._entries: list[Entry] = []
-        self._of_thread: dict[int, list[int]] = {}
-        self._writes: dict[int, list[int]] = {}
-        self._reads: dict[int, list[int]] = {}
-        self._takes: dict[int, list[int]] = {}
+        self._of_thread: defaultdict[int, list[int]] = defaultdict(list)
+        self._writes: defaultdict[int, list[int]] = defaultdict(list)
+        self._reads: defaultdict[int, list[int]] = defaultdict(list)
+        self._takes: defaultdict[int, list[int]] = defaultdict(list)
 
     def shrink(self, length: int) -> None:
         """Forget the steps from `length` on."""
-        while len(self._entries) > length:
-            tid, foot, seen, took, _, _ = self._entries.pop()
+        for tid, foot, seen, took, _, _ in self._entries[length:]:
             self._of_thread[tid].pop()
             for bit in bits(foot):
                 self._writes[bit].pop()
@@ -51,114 +51,108 @@ class History:
                 self._reads[bit].pop()
             if foot & abs(took):
                 self._takes[abs(took)].pop()
+        del self._entries[length:]
         del self._who[length:]
-        del self._before[length:]
+        del self._upto[length:]
 
-    def add(self, entry: Entry) -> Iterator[Race]:
+    def add(self, entry: Entry) -> list[Race]:
         """Append a step; the races it is the later part of."""
         tid, foot, seen, took, enabler, fence = entry
         known = self._known(tid, enabler)
-        order = self._order(known, foot, seen, took)
+        clashes = self._clashes(known, foot, seen)
         step = len(self._who)
-        self._append(entry, order.before | (1 << fence) - 1)
-        return self._reversals(order, step, tid)
+        races: list[Race] = []
+        before = known
+        if clashes:
+            before = self._order(races, known, clashes, took, step, tid)
+        self._who.append(tid)
+        self._upto.append(before | (1 << fence) - 1 | 1 << step)
+        self._entries.append(entry)
+        self._of_thread[tid].append(step)
+        self._note(step, foot, seen, took)
+        return races
 
-    def wish(self, tid: int, bit: int, enabler: int) -> Iterator[Race]:
+    def wish(self, tid: int, bit: int, enabler: int) -> list[Race]:
         """The races of a step that never came: `tid` waits for the lock `bit` at the end of the run."""
-        order = self._order(self._known(tid, enabler), bit, 0, bit)
-        return self._reversals(order, len(self._who), tid)
+        known = self._known(tid, enabler)
+        races: list[Race] = []
+        self._order(races, known, self._clashes(known, bit, 0), bit, len(self._who), tid)
+        return races
 
     def _known(self, tid: int, enabler: int) -> int:
         """The steps that had to come before `tid` could stand where it stood."""
-        own = self._of_thread.get(tid)
-        known = self._upto(own[-1]) if own else 0
+        own = self._of_thread[tid]
+        known = self._upto[own[-1]] if own else 0
         if enabler >= 0:
-            return known | self._upto(enabler)
-        return known | (1 << -1 - enabler) - 1
+            return known | self._upto[enabler]
+        return known if enabler == -1 else known | (1 << -1 - enabler) - 1
 
-    def _upto(self, step: int) -> int:
-        """`step` and all that happens before it."""
-        return self._before[step] | 1 << step
+    def _note(self, step: int, foot: int, seen: int, took: int) -> None:
+        """Remember which objects `step` changed, looked at and took."""
+        while foot:
+            bit = foot & -foot
+            foot ^= bit
+            self._writes[bit].append(step)
+            if bit in (took, -took):
+                self._takes[bit].append(step)
+        while seen:
+            bit = seen & -seen
+            seen ^= bit
+            self._reads[bit].append(step)
 
-    def _append(self, entry: Entry, before: int) -> None:
-        tid, foot, seen, took, _, _ = entry
-        step = len(self._who)
-        self._who.append(tid)
-        self._before.append(before)
-        self._entries.append(entry)
-        self._of_thread.setdefault(tid, []).append(step)
-        for bit in bits(foot):
-            self._writes.setdefault(bit, []).append(step)
-        for bit in bits(seen):
-            self._reads.setdefault(bit, []).append(step)
-        if foot & abs(took):
-            self._takes.setdefault(abs(took), []).append(step)
-
-    def _clashes(self, known: int, foot: int, seen: int) -> set[int]:
+    def _clashes(self, known: int, foot: int, seen: int) -> list[int]:
         """The last steps that clash with such a footprint and are not known to come first anyway."""
-        clashes = set()
-        for bit in bits(foot | seen):
-            writes = self._writes.get(bit)
+        clashes = []
+        either = foot | seen
+        while either:
+            bit = either & -either
+            either ^= bit
+            writes = self._writes[bit]
             last = writes[-1] if writes else -1
-            clashes.add(last)
+            if last >= 0 and not known >> last & 1:
+                clashes.append(last)
             if foot & bit:
-                clashes.update(step for step in self._reads.get(bit, ()) if step > last)
-        clashes.discard(-1)
-        return {step for step in clashes if not known >> step & 1}
+                for step in reversed(self._reads[bit]):
+                    if step < last:
+                        break
+                    if not known >> step & 1:
+                        clashes.append(step)
+        return clashes
 
-    def _order(self, known: int, foot: int, seen: int, took: int) -> Order:
-        """Which clashes are races, and all that comes before a step with this footprint."""
-        clashes = self._clashes(known, foot, seen)
-        held = taken = 0
-        if took > 0 and (takes := self._takes.get(took)):
+    def _order(
+        self, races: list[Race], known: int, clashes: list[int], took: int, step: int, tid: int
+    ) -> int:
+        """Find out which clashes are races; all that comes before the step."""
+        held, taken = 0, -1
+        if took > 0 and self._takes[took]:
             release = self._writes[took][-1]
-            if release in clashes:
-                held, taken = self._upto(release), takes[-1]
-        races = []
+            if not known >> release & 1:
+                held, taken = self._upto[release], self._takes[took][-1]
         free = known
-        for step in sorted(clashes, reverse=True):
-            if not (free | held) >> step & 1:
-                races.append(step)
-                free |= self._upto(step)
+        found = []
+        for clash in sorted(clashes, reverse=True):
+            if not (free | held) >> clash & 1:
+                found.append(clash)
+                free |= self._upto[clash]
+        before = free | held
+        races += [(race, self._initials(race, step, tid, before), tid) for race in found]
         if held and not free >> taken & 1:
-            return Order(races, free | held, taken, free)
-        return Order(races, free | held, -1, 0)
-
-    def _reversals(self, order: Order, step: int, tid: int) -> Iterator[Race]:
-        for race in order.races:
-            yield race, self._initials(race, step, tid, order.before), tid
-        if order.taken >= 0:
-            yield order.taken, self._initials(order.taken, step, tid, order.free), tid
+            races.append((taken, self._initials(taken, step, tid, free), tid))
+        return before
 
     def _initials(self, race: int, step: int, tid: int, before: int) -> int:
         """Threads that can run first where `race` ran, on the way to having `step` without it."""
         initials = between = 0
         for other in range(race + 1, step):
-            prior = self._before[other]
-            if prior >> race & 1:
+            upto = self._upto[other]
+            if upto >> race & 1:
                 continue
-            if not prior & between:
+            if not upto & between:
                 initials |= 1 << self._who[other]
             between |= 1 << other
         if not before & between:
             initials |= 1 << tid
         return initials
-
-
-class Order(NamedTuple):
-    """What is ordered before a step."""
-
-    races: list[int]
-    """Steps that could also come after it."""
-
-    before: int
-    """All steps that happen before it."""
-
-    taken: int
-    """The step that took the lock it waited for, where that could also come after it; else -1."""
-
-    free: int
-    """What happens before it for other reasons than that lock."""
 
 
 def bits(mask: int) -> Iterator[int]:
