@@ -26,6 +26,8 @@ VERBS = {
     "report": "migemu.cli.report:report",
     "trace": "migemu.cli.trace:trace",
     "netns": "migemu.cli.netns:netns",
+    "host": "migemu.cli.host:host",
+    "at": "migemu.cli.at:at",
     "qemu": "migemu.cli.qemu:qemu",
     "cancel": "migemu.cli.cancel:cancel",
     "tls": "migemu.cli.tls:tls",

@@ -173,6 +173,14 @@ def test_the_same_migration_encrypted(engine: Engine, tmp_path: Path) -> None:
     assert joined["scenario"]["effective"]["tls"]["dir"] == "/certificates"
 
 
+def test_a_sweep_between_the_two_leaves_the_report_of_one_machine(engine: Engine, tmp_path: Path) -> None:
+    scan = f"{SMALL} --scan channels=1,4 --runs 2 --warmup 0"
+    done = with_settings(engine, SWEEP_ARGS=scan).migrate("sweep", "--profile", "sweep")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    kept = engine.results(tmp_path, "host") / "sweep"
+    assert {"sweep.json", "report.html"} <= {path.name for path in kept.iterdir()}
+
+
 def test_limits_come_from_variables_and_the_engine_holds_them(engine: Engine) -> None:
     with_settings(engine, DESTINATION_CPUS="0.5", DESTINATION_MEMORY="300m")
     assert engine.compose("up", "-d", "--no-build", "destination").returncode == 0
