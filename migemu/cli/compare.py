@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from migemu.cli.measuring import finish, measure, settings, study_options
+from migemu.cli.measuring import finish, measure, notes, settings, study_options
 from migemu.lab import compare as lab
 from migemu.lab.compare_table import LEGEND, print_table, remarks
 from migemu.lab.study import ScanRecord, Spec
@@ -65,7 +65,7 @@ def compare(
         seed=seed,
         runs=runs,
         warmup=warmup,
-        notes=grid.notes,
+        notes=(*grid.notes, *notes(base)),
         versions=versions(),
     )
     console = Console(highlight=False)

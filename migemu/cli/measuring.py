@@ -93,6 +93,13 @@ def settings(overrides: tuple[str, ...], link: str | None, dilation: float | Non
     return (*link_settings(link), *slower, *overrides)
 
 
+def notes(scenario: Scenario) -> tuple[str, ...]:
+    """What a reader must know before quoting a study's figures."""
+    if scenario.dilation == 1:
+        return ()
+    return (f"ran {scenario.dilation:g} times slower (dilation); all figures are scaled back to full speed",)
+
+
 class SocketRunner:
     """Migrates between two processes on this machine, over its sockets."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from migemu.cli.measuring import finish, measure, settings, study_options
+from migemu.cli.measuring import finish, measure, notes, settings, study_options
 from migemu.handoff.choice import choose
 from migemu.lab import sweep as lab
 from migemu.lab import sweep_baseline
@@ -77,6 +77,7 @@ def sweep(
         seed=seed,
         runs=runs,
         warmup=warmup,
+        notes=notes(base),
         versions=versions(),
     )
     points = grid(base, varied)

@@ -131,10 +131,11 @@ def _ratio(one: Judgement) -> str:
 
 def judgement_lines(baseline: Baseline) -> list[str]:
     """What the comparison with an earlier sweep says: regressions, gains, and how much was judged."""
-    told = []
-    for one in baseline.judgements:
-        if one.verdict in ("worse", "better"):
-            told.append(f"{one.verdict}: {one.label} at {one.point}{_ratio(one)}")
+    told = [
+        f"{one.verdict}: {one.label} at {one.point}{_ratio(one)}"
+        for one in baseline.judgements
+        if one.verdict in ("worse", "better")
+    ]
     judged = [one for one in baseline.judgements if one.verdict != "not judged"]
     told.append(f"baseline {baseline.file}: {len(judged)} figures judged, {len(baseline.worse())} worse")
     if baseline.unmatched:
