@@ -92,9 +92,14 @@ class Door:
         greeter.accepted()
         if connection.fileno() >= 0:
             task = self._keep(self._meet(connection, greeter))
+            task.add_done_callback(lambda _: self._let_go(connection, greeter))
+
+    def _let_go(self, connection: socket.socket, greeter: Greeter) -> None:
+        """Nobody took the connection over: its task was ended before it began, or in its handshake."""
+        if not greeter.met:
+            connection.close()
 
     async def _meet(self, connection: socket.socket, greeter: Greeter) -> None:
-        met = False
         protocol = greeter if self._gates is None else self._gates(greeter)
         try:
             if self._context is None:
@@ -106,12 +111,9 @@ class Door:
                     ssl=self._context,
                     ssl_handshake_timeout=self._reception.hello_timeout,
                 )
-            met = True
+            greeter.met = True
         except OSError as error:
             greeter.refuse(explain(error, self._reception.hello_timeout).at(phase="hello"))
-        finally:
-            if not met:
-                connection.close()
 
     def close(self) -> None:
         """Stop listening."""

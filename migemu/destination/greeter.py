@@ -36,6 +36,7 @@ class Greeter(asyncio.BufferedProtocol):
     Attributes:
         who: the peer's identity, where TLS shows one.
         secure: whether the connection speaks TLS.
+        met: whether there is a transport, which closes the socket from then on.
     """
 
     def __init__(self, reception: Reception, drop: Callable[[], object]) -> None:
@@ -49,6 +50,7 @@ class Greeter(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport | None = None
         self.who: Identity | None = None
         self.secure = False
+        self.met = False
 
     def accepted(self) -> None:
         """Start the clock of the greeting: it begins before the TLS handshake, if there is one."""

@@ -124,7 +124,7 @@ class Session:
         return error
 
     async def _listen(self, host: str, port: int) -> Door:
-        backlog = self._scenario.migration.channels + 16
+        backlog = self._scenario.limits.max_unfinished
         door = Door(self._reception, tls.context(self._scenario.tls, "destination"), backlog, self._gates)
         address = await door.open(host, port)
         self.address = f"{address[0]}:{address[1]}"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from migemu.destination.session import Session
-
 from migemu.scenario import dilated, loads
 from migemu.threads.native import NativeThreads
 from migemu.vfio.content import digest_maker
+from migemu.wire import returnpath
 from security.scripted import CHANNELS, CONFIG, DATA, DEVICE, PAGE, PAGES, UUID, Scripted
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ class Incoming:
 
     def verdict(self, source: Scripted) -> str:
         """``ok`` when the VM runs here with just what the source had; else the error, one line."""
+        if any(message.type == returnpath.SHUT for message in source.messages):
+            source.close()
         self.wait()
         running = bool(self.named("vm_state")[-1]["running"])
         assert running == (self.error is None)

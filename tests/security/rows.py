@@ -40,7 +40,7 @@ def connected(s: Scripted) -> None:
     s.setup()
 
 
-# Order and lateness (A, B)
+# A and B: what comes in another order, or late
 
 
 def _order(*order: int | str) -> Callable[[Scripted], None]:
@@ -324,7 +324,7 @@ def _(s: Scripted) -> None:
     s.finish(vmdesc=False)
 
 
-# Barriers (E)
+# E is about barriers
 
 
 @row("E1, E2 a SYNC is withheld", "no SYNC within 0.8 s on multifd channel(s) [2]")
@@ -379,7 +379,7 @@ def _(s: Scripted) -> None:
     s.told()
 
 
-# Hellos (F)
+# F is about hellos
 
 
 def _hello(raw: bytes) -> Callable[[Scripted], None]:
