@@ -1,11 +1,13 @@
-"""What the measuring verbs share: their options, and running a study between real processes."""
+"""What the measuring verbs share: their options, and running a study to its end."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
+from functools import update_wrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
@@ -13,28 +15,25 @@ from rich.console import Console
 from migemu.cli.options import CONFIG, LINK, SET, link_settings
 from migemu.cli.run import migrate_pair
 from migemu.errors import CancelledMigrationError, UsageError
-from migemu.lab.runner import Measured, OneByOne
-from migemu.lab.study import Spec, Study
+from migemu.lab.runner import Measured, OneByOne, Runner
+from migemu.lab.study import ScanRecord, Spec, Study
 from migemu.lab.study_kept import Folder, Memory
 from migemu.lab.study_output import REPORT, publish, summarise
 from migemu.lab.study_watch import Lines, watching
-from migemu.lab.virtual import virtual_runner
+from migemu.observe import amounts
 from migemu.observe.recorder import make_result, prepare
+from migemu.observe.result import versions
+from migemu.scenario import dump_toml, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TextIO
 
-    from migemu.lab.runner import Runner
     from migemu.lab.study import Row, Task
-    from migemu.lab.study_scan import Point
+    from migemu.lab.study_scan import Point, Scan
     from migemu.lab.study_summary import Summary
     from migemu.scenario import Scenario
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
-VIRTUAL = "in virtual time: the link, the devices and the clock are models"
-"""Noted with every figure of a study that was not measured."""
 SHOWN_ORDER = 12
 """Runs of the order that are printed ahead; their numbers follow as they end."""
 
@@ -43,14 +42,12 @@ OPTIONS = (
     SET,
     LINK,
     click.option(
-        "--runs", type=click.IntRange(1, 10_000), default=5, show_default=True, help="Runs of each point."
+        "--runs", type=click.IntRange(1, 10_000), help="Runs of each point.  [default: 5; virtual: 1]"
     ),
     click.option(
         "--warmup",
         type=click.IntRange(0, 100),
-        default=1,
-        show_default=True,
-        help="Runs of each point before, not counted.",
+        help="Runs of each point before, not counted.  [default: 1; virtual: 0]",
     ),
     click.option(
         "--seed",
@@ -66,13 +63,13 @@ OPTIONS = (
         help="Run the model N times slower; figures are scaled back and marked.",
     ),
     click.option(
+        "--virtual", is_flag=True, help="In virtual time instead of over sockets: link and clock modelled."
+    ),
+    click.option(
         "--out",
         type=click.Path(path_type=Path),
         metavar="DIR",
         help="Keep raw figures, JSON, HTML report and charts there; an interrupted study goes on there.",
-    ),
-    click.option(
-        "--virtual", is_flag=True, help="In virtual time: link and clock are models, one run is every run."
     ),
     click.option(
         "--json", "as_json", is_flag=True, help="Print a line of JSON for each run, the summary last."
@@ -80,24 +77,77 @@ OPTIONS = (
 )
 
 
-def study_options(command: F) -> F:
-    """CONFIG, --set, --link, --runs, --warmup, --seed, --dilation, --out and --json."""
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a person asked for with the options that compare and sweep share."""
+
+    config: Path | None
+    overrides: tuple[str, ...]
+    link: str | None
+    runs: int | None
+    warmup: int | None
+    seed: int
+    dilation: float | None
+    virtual: bool
+    out: Path | None
+    as_json: bool
+
+    def base(self) -> Scenario:
+        """The workload; what --set says wins over --link and --dilation, which are short for settings."""
+        slower = () if self.dilation is None else (f"dilation={self.dilation!r}",)
+        return load(self.config, overrides=(*link_settings(self.link), *slower, *self.overrides))
+
+    def spec(
+        self,
+        kind: Literal["compare", "sweep"],
+        base: Scenario,
+        scans: Sequence[Scan],
+        *,
+        notes: Sequence[str] = (),
+        skipped: dict[str, str] | None = None,
+    ) -> Spec:
+        """The study that was asked for; runs in virtual time are all alike, so one is enough."""
+        runs, warmup = (1, 0) if self.virtual else (5, 1)
+        return Spec(
+            kind=kind,
+            name=base.name,
+            scenario=dump_toml(base),
+            scans=tuple(ScanRecord(key=scan.key, values=scan.values) for scan in scans),
+            skipped=skipped or {},
+            seed=self.seed,
+            runs=runs if self.runs is None else self.runs,
+            warmup=warmup if self.warmup is None else self.warmup,
+            virtual=self.virtual,
+            notes=(*notes, *self._notes(base)),
+            versions=versions(),
+        )
+
+    def _notes(self, base: Scenario) -> tuple[str, ...]:
+        """What a reader must know before quoting figures."""
+        by = f"ran {base.dilation:g} times slower (dilation); all figures are scaled back to full speed"
+        modelled = "virtual time: the link, the devices and the clock are models"
+        return (*((by,) if base.dilation != 1 else ()), *((modelled,) if self.virtual else ()))
+
+    def runner(self) -> Runner:
+        """What migrates a point."""
+        if not self.virtual:
+            return SocketRunner()
+        from migemu.lab.virtual import virtual_runner  # noqa: PLC0415  greenlets are for those who ask for them
+
+        return virtual_runner
+
+
+def study_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the shared options, and hand it what they said as its `wishes`."""
+
+    def call(**said: Any) -> None:
+        mine = {name: said.pop(name) for name in Wishes.__dataclass_fields__}
+        command(wishes=Wishes(**mine), **said)
+
+    wrapped: Callable[..., None] = update_wrapper(call, command)
     for option in reversed(OPTIONS):
-        command = option(command)
-    return command
-
-
-def settings(overrides: tuple[str, ...], link: str | None, dilation: float | None) -> tuple[str, ...]:
-    """--link and --dilation are short for settings; what --set says wins."""
-    slower = () if dilation is None else (f"dilation={dilation!r}",)
-    return (*link_settings(link), *slower, *overrides)
-
-
-def notes(scenario: Scenario) -> tuple[str, ...]:
-    """What a reader must know before quoting a study's figures."""
-    if scenario.dilation == 1:
-        return ()
-    return (f"ran {scenario.dilation:g} times slower (dilation); all figures are scaled back to full speed",)
+        wrapped = option(wrapped)
+    return wrapped
 
 
 class SocketRunner:
@@ -141,35 +191,23 @@ def say_json(stream: TextIO, body: Any) -> None:
     stream.flush()
 
 
-def measure(
-    spec: Spec,
-    points: Sequence[Point],
-    out: Path | None,
-    console: Console,
-    *,
-    as_json: bool,
-    virtual: bool = False,
-) -> Summary:
+def measure(wishes: Wishes, spec: Spec, points: Sequence[Point], console: Console) -> Summary:
     """Run a study, or what is left of it, and keep what it says.
 
     Raises:
         CancelledMigrationError: it was interrupted; says how to go on.
     """
-    runner: Runner = virtual_runner if virtual else SocketRunner()
-    if virtual:
-        spec = spec.model_copy(update={"notes": (*spec.notes, VIRTUAL)})
-    kept = Memory() if out is None else Folder(prepare(out), spec)
+    kept = Memory() if wishes.out is None else Folder(prepare(wishes.out), spec)
     study = Study(spec, points, kept)
-    if not as_json:
-        _announce(study, console)
     try:
-        if as_json:
-            study.run(runner, OneByOne(), JsonLines(sys.stdout))
+        if wishes.as_json:
+            study.run(wishes.runner(), OneByOne(), JsonLines(sys.stdout))
         else:
+            _announce(study, console)
             with watching(console, kept.rows) as watcher:
-                study.run(runner, OneByOne(), watcher)
+                study.run(wishes.runner(), OneByOne(), watcher)
     except (CancelledMigrationError, KeyboardInterrupt):
-        raise CancelledMigrationError(_interrupted(study, out)) from None
+        raise CancelledMigrationError(_interrupted(study, wishes.out)) from None
     if isinstance(kept, Folder):
         kept.settle()
         return publish(kept.path)
@@ -180,17 +218,16 @@ def _announce(study: Study, console: Console) -> None:
     """What is going to happen, and in which order."""
     tasks, spec = study.tasks(), study.spec
     done = len(study.kept.rows)
-    counted = sum(task.run >= 0 for task in tasks)
-    say = console.file.write
-    say(f"{spec.name}: {len(study.points)} points, {spec.runs} runs each, {len(tasks) - counted} warm-ups\n")
+    counted = [task.point.name for task in tasks if task.run >= 0]
+    runs, warm = amounts.count(spec.runs, "run"), amounts.count(len(tasks) - len(counted), "warm-up")
+    lines = [f"{spec.name}: {amounts.count(len(study.points), 'point')}, {runs} each, {warm}"]
     if done:
-        say(f"{done} runs are finished already, {counted} are left\n")
-    names = [task.point.name for task in tasks if task.run >= 0]
-    more = ", ..." if len(names) > SHOWN_ORDER else ""
-    if names:
-        say(f"order (seed {spec.seed}): {'; '.join(names[:SHOWN_ORDER])}{more}\n")
-    for note in spec.notes:
-        say(f"note: {note}\n")
+        lines.append(f"{done} runs are finished already, {len(counted)} are left")
+    if counted:
+        more = ", ..." if len(counted) > SHOWN_ORDER else ""
+        lines.append(f"order (seed {spec.seed}): {'; '.join(counted[:SHOWN_ORDER])}{more}")
+    lines += [f"note: {note}" for note in spec.notes]
+    console.file.write("\n".join(lines) + "\n")
     console.file.flush()
 
 
@@ -201,11 +238,11 @@ def _interrupted(study: Study, out: Path | None) -> str:
     return f"interrupted after {done} of {every} runs, kept in {out}; the same command goes on"
 
 
-def finish(summary: Summary, out: Path | None, console: Console, *, as_json: bool) -> None:
+def finish(wishes: Wishes, summary: Summary, console: Console) -> None:
     """Say where everything is; the exit code says whether all that should complete did."""
-    if as_json:
+    if wishes.as_json:
         say_json(sys.stdout, summary.model_dump(mode="json"))
-    elif out is not None:
-        console.file.write(f"kept in {out}; open {out / REPORT}\n")
+    elif wishes.out is not None:
+        console.file.write(f"kept in {wishes.out}; open {wishes.out / REPORT}\n")
     if summary.failed():
         raise SystemExit(1)

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from migemu.cli.measuring import finish, measure, notes, settings, study_options
+from migemu.cli.measuring import Wishes, finish, measure, study_options
 from migemu.handoff.choice import choose
 from migemu.lab import sweep as lab
 from migemu.lab import sweep_baseline
-from migemu.lab.study import ScanRecord, Spec
 from migemu.lab.study_output import keep_baseline, publish
 from migemu.lab.study_scan import grid, parse_scans
 from migemu.lab.sweep_table import judgement_lines, print_table
-from migemu.observe.result import versions
-from migemu.scenario import dump_toml, load
 
 if TYPE_CHECKING:
     from migemu.lab.study_summary import Summary
@@ -47,53 +44,29 @@ if TYPE_CHECKING:
     metavar="PERCENT",
     help="How much worse than the baseline counts as noise, beyond what the runs spread.",
 )
-def sweep(
-    config: Path | None,
-    overrides: tuple[str, ...],
-    link: str | None,
-    runs: int,
-    warmup: int,
-    seed: int,
-    dilation: float | None,
-    out: Path | None,
-    virtual: bool,  # noqa: FBT001  click's
-    as_json: bool,  # noqa: FBT001  click's
-    scans: tuple[str, ...],
-    baseline: Path | None,
-    tolerance: float,
-) -> None:
+def sweep(wishes: Wishes, scans: tuple[str, ...], baseline: Path | None, tolerance: float) -> None:
     """Migrate CONFIG over a grid of settings, several times each, in random order.
 
     Names the knee: the smallest channel count that is as good as the best. With --out an interrupted sweep
     goes on when the same command is given again.
     """
-    base = load(config, overrides=settings(overrides, link, dilation))
+    base = wishes.base()
     varied = parse_scans(scans or (lab.DEFAULT_SCAN,))
-    spec = Spec(
-        kind="sweep",
-        name=base.name,
-        scenario=dump_toml(base),
-        scans=tuple(ScanRecord(key=scan.key, values=scan.values) for scan in varied),
-        seed=seed,
-        runs=runs,
-        warmup=warmup,
-        notes=notes(base),
-        versions=versions(),
-    )
     points = grid(base, varied)
     for point in points:
         choose(point.scenario)  # a hand-off that its machine or platform refuses, before anything is run
+    spec = wishes.spec("sweep", base, varied)
     earlier = None if baseline is None else sweep_baseline.read(baseline)
     if earlier is not None:
         sweep_baseline.check_alike(earlier, spec.scenario)
     console = Console(highlight=False)
-    summary = measure(spec, points, out, console, as_json=as_json, virtual=virtual)
-    if not as_json:
+    summary = measure(wishes, spec, points, console)
+    if not wishes.as_json:
         show(summary, console)
     if earlier is not None and baseline is not None:
         held = sweep_baseline.judge(_sweep(summary), earlier, baseline, tolerance / 100)
-        hold(held, out, console, as_json=as_json)
-    finish(summary, out, console, as_json=as_json)
+        hold(held, wishes, console)
+    finish(wishes, summary, console)
 
 
 def _sweep(summary: Summary) -> lab.Sweep:
@@ -107,12 +80,12 @@ def show(summary: Summary, console: Console) -> None:
     print_table(_sweep(summary), console)
 
 
-def hold(held: Baseline, out: Path | None, console: Console, *, as_json: bool) -> None:
+def hold(held: Baseline, wishes: Wishes, console: Console) -> None:
     """Say what is worse, and end with 1 if anything is."""
-    if out is not None:
-        keep_baseline(out, held)
-        publish(out)
-    if not as_json:
+    if wishes.out is not None:
+        keep_baseline(wishes.out, held)
+        publish(wishes.out)
+    if not wishes.as_json:
         for line in judgement_lines(held):
             style = "red" if line.startswith("worse") else ""
             console.print(line, markup=False, style=style, soft_wrap=not console.is_terminal)

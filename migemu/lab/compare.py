@@ -32,7 +32,7 @@ CONTROLLER = "platform.needs_interrupt_controller"
 DEFAULT = "main-channel,non-iterable,load-thread,load-ready"
 """Before the series, the proposal that began the debate, and the two that were merged."""
 
-ON_X86 = f"{CONTROLLER} = false for all designs: half of them exist only where config may come early (x86)"
+ON_X86 = f"{CONTROLLER} = false for all designs, as on x86: some may load config early and need that"
 
 
 class DesignRecord(Record):
@@ -83,13 +83,14 @@ def parse_designs(text: str) -> tuple[str, ...]:
     return names
 
 
-def grid(base: Scenario, scans: Sequence[Scan], designs: str, *, fixed_platform: bool) -> Grid:
+def grid(base: Scenario, scans: Sequence[Scan], designs: str | None, *, fixed_platform: bool) -> Grid:
     """Every point of a comparison.
 
     Args:
         base: the workload.
         scans: what else is varied.
-        designs: as for `parse_designs`; with ``all`` a design that cannot run is left out, not refused.
+        designs: as for `parse_designs`, None for `DEFAULT`. Where nobody named one, the platform is made one
+            that lets them run, and a design that cannot run all the same is left out, not refused.
         fixed_platform: a person has said what the platform needs, so it is left alone.
 
     Raises:
@@ -97,9 +98,10 @@ def grid(base: Scenario, scans: Sequence[Scan], designs: str, *, fixed_platform:
     """
     if any(scan.key == KEY for scan in scans):
         raise UsageError("the designs are chosen by --handoffs a,b, not by --scan handoff=a,b")
-    names, everything = parse_designs(designs), designs.strip() == ALL
+    named = designs is not None and designs.strip() != ALL
+    names = parse_designs(designs or DEFAULT)
     notes: tuple[str, ...] = ()
-    if everything and base.platform.needs_interrupt_controller and not fixed_platform:
+    if not named and base.platform.needs_interrupt_controller and not fixed_platform:
         base, notes = with_overrides(base, [f"{CONTROLLER}=false"]), (ON_X86,)
     every = (*scans, Scan(KEY, names))
     points, skipped = [], {}
@@ -108,7 +110,7 @@ def grid(base: Scenario, scans: Sequence[Scan], designs: str, *, fixed_platform:
         reason = refusal(made.scenario)
         if reason is None:
             points.append(made)
-        elif not everything:
+        elif named:
             raise ConfigError(reason)
         else:
             skipped[point_name(settings)] = reason

@@ -56,6 +56,7 @@ class Spec(Record):
     seed: int = Field(description="of the order of runs")
     runs: int = Field(description="counted runs of each point")
     warmup: int = Field(default=1, description="runs of each point that are not counted")
+    virtual: bool = Field(default=False, description="in virtual time, not over sockets")
     notes: tuple[str, ...] = Field(default=(), description="what a reader must know before quoting figures")
     versions: Versions
 

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from migemu.lab.study import Row, Task
 
-WORD = 46
-"""Columns of a terminal's line for what is being run."""
+OTHERS = 66
+"""Columns of a terminal's line besides what is being run."""
+LAST = 20
+"""Columns of it for what came of the last run."""
 
 
 class Clock:
@@ -106,6 +108,7 @@ class Bar(Lines):
     def __init__(self, console: Console, rows: Sequence[Row], progress: Progress) -> None:
         super().__init__(console, rows)
         self._progress = progress
+        self._room = max(12, console.width - OTHERS)
         self._bar: TaskID | None = None
         self._last = ""
 
@@ -116,12 +119,12 @@ class Bar(Lines):
 
     def begins(self, task: Task) -> None:
         """Name what runs now."""
-        self._show(now=_fitted(label(task)))
+        self._show(now=fitted(label(task), self._room))
 
     def _say(self, task: Task, what: str) -> None:
         self._number += 1
-        self._last = what
-        self._show(now=_fitted(label(task)))
+        self._last = fitted(what, LAST)
+        self._show(now=fitted(label(task), self._room))
 
     def _show(self, now: str) -> None:
         if self._bar is not None:
@@ -132,7 +135,7 @@ class Bar(Lines):
 
 
 def label(task: Task) -> str:
-    """What runs: the point, and which of its runs."""
+    """What runs: which of a point's runs, and the point."""
     return f"{task.point.name}, {'warm-up' if task.run < 0 else f'run {task.run + 1}'}"
 
 
@@ -144,8 +147,9 @@ def outcome(row: Row) -> str:
     return f"downtime {amounts.time(row.figures.get('downtime'))}"
 
 
-def _fitted(text: str) -> str:
-    return text if len(text) <= WORD else text[: WORD - 3] + "..."
+def fitted(text: str, room: int) -> str:
+    """The text, cut where there is no room for it."""
+    return text if len(text) <= room else text[: room - 3] + "..."
 
 
 @contextmanager

@@ -70,6 +70,12 @@ def test_all_designs_run_on_a_platform_that_lets_them_and_that_is_said() -> None
     assert "needs_interrupt_controller = false" in grid.notes[0]
 
 
+def test_without_a_word_the_debates_main_designs_run_on_any_config() -> None:
+    grid = compare.grid(ARM, [], None, fixed_platform=False)
+    assert [p.scenario.handoff for p in grid.points] == compare.DEFAULT.split(",")
+    assert grid.notes
+
+
 def test_a_platform_that_a_person_chose_stays_and_designs_it_refuses_are_left_out() -> None:
     grid = compare.grid(ARM, [], "all", fixed_platform=True)
     assert all(p.scenario.platform.needs_interrupt_controller for p in grid.points)
