@@ -68,6 +68,7 @@ class ChannelProtocol(asyncio.BufferedProtocol):
         self._holds: set[str] = {"setup"}
         self._closed = False
         self._goodbye = not secure
+        self._over = False
         transport.pause_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
@@ -113,6 +114,13 @@ class ChannelProtocol(asyncio.BufferedProtocol):
             self._fail(error)
             return
         if not self._holds:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Nothing holds the channel: read on, or end where the connection ended meanwhile."""
+        if self._over:
+            self.connection_lost(None)
+        else:
             self._transport.resume_reading()
 
     def _fail(self, error: MigemuError) -> None:
@@ -126,8 +134,14 @@ class ChannelProtocol(asyncio.BufferedProtocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell a goodbye between packets from a loss inside one."""
+        """Tell a goodbye between packets from a loss inside one.
+
+        Over TLS the goodbye may come with the last bytes, while these still wait behind a SYNC.
+        """
         if self._closed:
+            return
+        if exc is None and self._holds and self._goodbye:
+            self._over = True
             return
         self._closed = True
         self._receiver.channel_ended(self.channel, self._why(exc))

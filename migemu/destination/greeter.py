@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from migemu.errors import ConnectionLostError, MigemuError, PeerTimeoutError
+from migemu.errors import ConnectionLostError, MigemuError, PeerError, PeerTimeoutError
 from migemu.link.sockets import peer_gone
 from migemu.link.tls import Identity, identity
 from migemu.wire.hello import HELLO_SIZE, Hello, identify
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from migemu.destination.reception import Reception
 
 MAGIC_SIZE: Final = 4
+TLS_HELLO: Final = b"\x16\x03"
+"""What a TLS connection begins with."""
 
 Place = int | Literal["main"]
 """Which channel of the migration a connection is."""
@@ -85,6 +87,8 @@ class Greeter(asyncio.BufferedProtocol):
         if self._want == MAGIC_SIZE:
             if self._is_probe():
                 return
+            if self._buffer.startswith(TLS_HELLO):
+                raise PeerError("the peer speaks TLS, and this side's [tls] is not set")
             if identify(bytes(self._buffer[:MAGIC_SIZE])) == "multifd":
                 self._want = HELLO_SIZE
                 return

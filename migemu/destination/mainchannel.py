@@ -64,8 +64,10 @@ class MainProtocol(asyncio.BufferedProtocol):
         self._patience = patience
         self._on_end = on_end
         self._gone = asyncio.Event()
+        self._closed = asyncio.Event()
         self._ended = False
         self._discarding = False
+        self._secure = secure
         self._goodbye = not secure
         self.announced = False
         """The source has said that it is a migemu, be it acted on already or not."""
@@ -116,13 +118,14 @@ class MainProtocol(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def eof_received(self) -> bool:
-        """The source has nothing more to send; the return path may still be written."""
+        """The source has nothing more to send; the return path may still be written, but for TLS."""
         self._goodbye = True
         self._end(self._truncated())
-        return True
+        return not self._secure
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell a goodbye between records from a loss inside one."""
+        self._closed.set()
         lost = ConnectionLostError(f"connection failed: {exc}", channel="main") if exc else None
         self._end(lost or self._truncated())
 
@@ -154,10 +157,14 @@ class MainProtocol(asyncio.BufferedProtocol):
         if not self._transport.is_closing():
             self._transport.write(data)
 
-    def close(self) -> None:
-        """Send what is still queued, then close."""
+    async def close(self, seconds: float) -> None:
+        """Send what is still queued and close; a peer that does not take it in `seconds` is let go."""
         self._ended = True
         self._transport.close()
+        try:
+            await asyncio.wait_for(self._closed.wait(), seconds)
+        except TimeoutError:
+            self._transport.abort()
 
     def discard(self) -> None:
         """Read on and drop it: a close with bytes unread resets the connection and loses our last words."""

@@ -111,6 +111,7 @@ class Session:
         except MigemuError as error:
             self._fail(error)
         finally:
+            self._say_progress()  # what short runs have of CPU and memory
             await self._close()
             ticker.cancel()
             door.close()
@@ -215,7 +216,7 @@ class Session:
         """Progress for people, signs of life for the source."""
         while True:
             await asyncio.sleep(TICK)
-            self._threads.point("progress", **progress_of(self.core, self._readers).fields())
+            self._say_progress()
             self._check_stage()
             self._ticks += 1
             if self._ticks % ALIVE_EVERY == 0 and self._moved():
@@ -227,6 +228,9 @@ class Session:
             self._stages.check(self.core.incoming.phase if self._started else "connect")
         except MigemuError as error:
             self._fail(error)
+
+    def _say_progress(self) -> None:
+        self._threads.point("progress", **progress_of(self.core, self._readers).fields())
 
     def _moved(self) -> bool:
         """Whether anything moved since the last sign of life; a destination that is stuck keeps silent."""
@@ -248,7 +252,7 @@ class Session:
         if self._main is not None:
             await _within(self._main.gone(), GOODBYE_SECONDS)
             await self._answered()
-            self._main.close()
+            await self._main.close(GOODBYE_SECONDS)
         joined = await self._loop.run_in_executor(None, self.core.cleanup, JOIN_SECONDS)
         if not joined:
             self._threads.point("error", message=f"a thread did not end within {JOIN_SECONDS:g} s")

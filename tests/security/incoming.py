@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import uvloop
 
 from migemu.destination.session import Session
 from migemu.scenario import dilated, loads
@@ -59,7 +60,7 @@ class Incoming:
         self._thread = threading.Thread(target=self._run, name="destination", daemon=True)
 
     def _run(self) -> None:
-        asyncio.run(self._migrate())
+        uvloop.run(self._migrate())
 
     async def _migrate(self) -> None:
         self._loop = asyncio.get_running_loop()

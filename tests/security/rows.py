@@ -610,15 +610,6 @@ _device("K4 the same idx twice", "idx 1: duplicate packet", _d(1), _d(1), _d(0),
 _device("K6 an idx is missing", DEVICE, _d(0), _d(2), _c())
 _device("K7 the config is missing", DEVICE, _d(0), _d(1), _d(2))
 _device("K13 config idx past a hole", DEVICE, _d(0), _d(1), _d(2), _c(9))
-_device(
-    "K15 data idx past the config",
-    "not below the config packet",
-    _d(0),
-    _d(1),
-    _d(2),
-    _c(),
-    lambda s: s.data(4, DATA[0]),
-)
 _device("K15b config below data", "it must be the last", lambda s: s.data(7, DATA[0]), _c())
 _device("K11 device header of version 1", "unknown version 1", lambda s: s.data(0, version=1))
 _device("K12 idx ffffffff", "invalid idx", lambda s: s.data(0xFFFFFFFF, DATA[0]))
@@ -784,3 +775,12 @@ def _(s: Scripted) -> None:
     s.on(0, s.data(0x7FFFFFFF, DATA[0]))
     s.sections()
     s.finish()
+
+
+@row("K15 data idx past the config", "not below the config packet")
+def _(s: Scripted) -> None:
+    connected(s)
+    s.round()
+    s.switchover()
+    s.on(0, s.data(0), s.data(1), s.config(), s.data(4, DATA[0]))
+    s.told()
