@@ -125,6 +125,7 @@ class Session:
             self.abort.set(PeerTimeoutError(f"not over after timeouts.total = {limit:g} s", side="source"))
         except MigemuError as error:
             self.abort.set(error.at(side="source", phase="connect"))
+        self._threads.point("progress", **self._progress().fields())  # what short runs have of CPU and memory
         await self._close()
         ticker.cancel()
         return self.abort.error or self._fell_short()
