@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from migemu.lab.study_summary import Summary
     from migemu.scenario import Scenario
 
-SHOWN_ORDER = 12
+SHOWN_ORDER = 8
 """Runs of the order that are printed ahead; their numbers follow as they end."""
 
 OPTIONS = (
@@ -227,8 +227,7 @@ def _announce(study: Study, console: Console) -> None:
         more = ", ..." if len(counted) > SHOWN_ORDER else ""
         lines.append(f"order (seed {spec.seed}): {'; '.join(counted[:SHOWN_ORDER])}{more}")
     lines += [f"note: {note}" for note in spec.notes]
-    console.file.write("\n".join(lines) + "\n")
-    console.file.flush()
+    console.print("\n".join(lines), markup=False, soft_wrap=not console.is_terminal)
 
 
 def _interrupted(study: Study, out: Path | None) -> str:

@@ -136,6 +136,8 @@ def print_table(comparison: Comparison, console: Console) -> None:
         _print(console, whole, room)
         return
     for group in ("downtime", "parts", "bql"):
+        if group != "downtime":
+            console.file.write("\n")
         _print(console, _table(comparison, [c for c in wanted if c.group in ("design", group)]), room)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from migemu.lab.study import Row, Task
 
-OTHERS = 66
+OTHERS = 58
 """Columns of a terminal's line besides what is being run."""
 LAST = 20
 """Columns of it for what came of the last run."""
@@ -164,7 +164,7 @@ def watching(console: Console, rows: Sequence[Row]) -> Iterator[Lines]:
         yield Lines(console, rows)
         return
     columns = (
-        BarColumn(bar_width=18),
+        BarColumn(bar_width=10),
         MofNCompleteColumn(),
         TextColumn("{task.fields[left]}", style="cyan"),
         TextColumn("{task.description}", markup=False),
