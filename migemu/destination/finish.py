@@ -90,11 +90,13 @@ class Finish:
             core.incoming.act(core.incoming.next_record())
 
     def _start(self) -> None:
+        """Run the VM, unless something has failed meanwhile; what fails from now on comes too late."""
         core = self._core
         self._checkpoint("dst-precopy-bh-announced")
         for slot in core.machine.slots.values():
             slot.device.start()
             slot.device.sink.commit()
+        core.abort.settle()
         self.running = True
         core.threads.point("vm_state", running=True, runnable=True)
         self._checkpoint("dst-precopy-bh-vm-started")

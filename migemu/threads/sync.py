@@ -34,6 +34,7 @@ class Abort:
         self._threads = threads
         self._watched: list[tuple[Lock, Condition]] = []
         self._calls: list[Callable[[MigemuError], object]] = []
+        self._end: dict[str, MigemuError | None] = {}
         self.error: MigemuError | None = None
 
     def watch(self, lock: Lock, condition: Condition) -> None:
@@ -45,8 +46,8 @@ class Abort:
         self._calls.append(call)
 
     def set(self, error: MigemuError) -> bool:
-        """End the migration of this side; False when an earlier error already did."""
-        if self.error is not None:
+        """End the migration of this side; False when it has ended already, by an earlier error or well."""
+        if self.error is not None or self._end.setdefault("end", error) is not error:
             return False
         self.error = error
         self._threads.point("error", message=str(error), kind=type(error).__name__, **error.where())
@@ -61,6 +62,19 @@ class Abort:
         """Raise the error if there is one."""
         if self.error is not None:
             raise self.error
+
+    def settle(self) -> None:
+        """The migration has ended well: an error that comes from now on is none of its own any more.
+
+        Whoever comes first, this or the first error, wins (``setdefault`` is one step in CPython), so that a
+        side never both succeeds and fails (B12).
+
+        Raises:
+            MigemuError: the first error was there before.
+        """
+        first = self._end.setdefault("end", None)
+        if first is not None:
+            raise first
 
     def wait_for(
         self, condition: Condition, predicate: Callable[[], bool], patience: Patience, what: str
