@@ -142,7 +142,7 @@ def _run_seed(runner: Runner, sampler: Sampled, seed: int, report: dict[str, Any
     if run.failure is not None:
         found = _finding(run.failure, sampler, seed)
         name = " ".join(run.failure.signature).strip()
-        report["failures"] = _merge_failures(report["failures"], {name: found})
+        report["failures"] = merge_failures(report["failures"], {name: found})
 
 
 def _finding(failure: Failure, sampler: Sampled, seed: int) -> dict[str, Any]:
@@ -171,14 +171,19 @@ def merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
             raise ScheduleError(f"reports of different explorations: {name} {one[name]} and {other[name]}")
     return {
         **one,
-        "ranges": _merge_ranges(one["ranges"] + other["ranges"]),
+        "ranges": merge_ranges(one["ranges"] + other["ranges"]),
         "schedules": one["schedules"] + other["schedules"],
         "steps": one["steps"] + other["steps"],
-        "failures": _merge_failures(one["failures"], other["failures"]),
+        "failures": merge_failures(one["failures"], other["failures"]),
     }
 
 
-def _merge_ranges(ranges: list[list[int]]) -> list[list[int]]:
+def merge_ranges(ranges: list[list[int]]) -> list[list[int]]:
+    """Ranges [first, end) in order, neighbours joined.
+
+    Raises:
+        ScheduleError: two of them overlap.
+    """
     merged: list[list[int]] = []
     for first, end in sorted(ranges):
         if merged and first < merged[-1][1]:
@@ -190,7 +195,7 @@ def _merge_ranges(ranges: list[list[int]]) -> list[list[int]]:
     return merged
 
 
-def _merge_failures(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+def merge_failures(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """For each kind of failure the earliest seed, and how often it was met; the earliest kind first."""
     merged = dict(one)
     for name, found in other.items():
