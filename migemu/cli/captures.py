@@ -32,15 +32,15 @@ FOLLOW = click.option(
 )
 
 
-def recording(folder: Path | None, scenario: Scenario) -> Callable[[Threads], Tapes | None]:
-    """Makes what records a migration of `scenario`, as a person wrote it."""
+def recording(folder: Path | None, scenario: Scenario, peer: str) -> Callable[[Threads], Tapes | None]:
+    """Makes what records a migration of `scenario`, as a person wrote it, from such a peer."""
 
     def make(threads: Threads) -> Tapes | None:
         if folder is None:
             return None
         from migemu.lab.capture_write import CaptureWriter  # noqa: PLC0415  only for those who record
 
-        return CaptureWriter(folder, scenario, threads.now)
+        return CaptureWriter(folder, scenario, threads.now, peer)
 
     return make
 

@@ -86,7 +86,8 @@ def destination(
     overrides = (*assumed(config, wishes["peer"]), *overrides)
     scenario = read_scenario(config, overrides, "destination")
     check_listen(host, secure=scenario.tls.on, insecure=insecure)
-    session = receiving_session(recording(record or wishes["save"], scenario), following(follow), **wishes)
+    tapes = recording(record or wishes["save"], scenario, wishes["peer"])
+    session = receiving_session(tapes, following(follow), **wishes)
     run_side("destination", scenario, out, as_json=as_json, address=listen, session=session)
 
 

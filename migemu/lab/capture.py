@@ -8,11 +8,11 @@ their SYNC.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from migemu.errors import UsageError
 from migemu.lab.capture_files import Files
-from migemu.lab.capture_index import INDEX, RETURN, SCENARIO, Head, Step, decode_head, decode_step
+from migemu.lab.capture_index import INDEX, RETURN, SCENARIO, Head, Step, decode_head, decode_step, words
 from migemu.lab.capture_read import Found, items, kind_of
 from migemu.scenario import loads
 from migemu.wire.hello import HELLO_SIZE, Hello
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from migemu.link.order_item import Channel
     from migemu.scenario import Scenario
 
 MAIN: Final = "main.bin"
@@ -57,6 +58,12 @@ class Capture:
         with self.files.open(SCENARIO) as file:
             return loads(file.read().decode(), f"{self.files.path}/{SCENARIO}", environ={})
 
+    def places(self) -> dict[int, Channel]:
+        """Which channel each connection is, of those that said so."""
+        if self.head is None:
+            return {conn: self.channel(name) for conn, name in enumerate(self.connections())}
+        return {step.conn: step.channel for step in self._indexed() if step.file}
+
     def steps(self) -> Iterator[Step]:
         """Everything that happened, in its order.
 
@@ -87,7 +94,7 @@ class Capture:
         with self.files.open(name) as file:
             return kind_of(file.read(SNIFF))
 
-    def channel(self, name: str) -> int | str | None:
+    def channel(self, name: str) -> Channel:
         """Which channel that file is; None where it does not say."""
         with self.files.open(name) as file:
             first = file.read(SNIFF)
@@ -116,16 +123,10 @@ class Reading:
         """The steps up to the next barrier, itself included."""
         for found in self._found:
             item = found.item
-            yield Step(0.0, self._conn, item.record, found.size, more=_more(found))
+            yield Step(0.0, self._conn, item.record, found.size, more=words(item))
             if self._barrier in item.flags:
                 return
         self.over = True
-
-
-def _more(found: Found) -> dict[str, Any]:
-    item = found.item
-    said = {"device": item.device, "idx": item.idx, "name": item.name, "section": item.section}
-    return {name: value for name, value in said.items() if value not in ("", None)}
 
 
 def rounds(capture: Capture) -> Iterator[Step]:

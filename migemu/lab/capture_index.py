@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from migemu.errors import UsageError
+
+if TYPE_CHECKING:
+    from migemu.link.order_item import Item
 
 VERSION: Final = 1
 KIND: Final = "migemu capture"
@@ -25,7 +28,7 @@ INDEX: Final = "index.jsonl"
 SCENARIO: Final = "scenario.toml"
 RETURN: Final = "return.bin"
 
-_WORDS: Final[tuple[str, ...]] = ("device", "idx", "name", "section", "flags")
+_WORDS: Final[tuple[str, ...]] = ("device", "idx", "name", "section", "within", "flags")
 """What an item's line says beyond its place."""
 
 
@@ -36,16 +39,19 @@ class Head:
     Attributes:
         migemu: the version that recorded it.
         hash: names the scenario.
-        ruled: order rules were in force: the order is that of arrival, before them.
+        ruled: order rules were in force; the order is that of arrival, before them.
+        peer: what the destination took its source for: ``auto`` or ``qemu``.
     """
 
     migemu: str
     hash: str
     ruled: bool
+    peer: str = "auto"
 
     def encode(self) -> str:
         """The first line."""
         said = {"v": VERSION, "kind": KIND, "migemu": self.migemu, "hash": self.hash, "ruled": self.ruled}
+        said["peer"] = self.peer
         return json.dumps(said, separators=(",", ":"))
 
 
@@ -62,7 +68,7 @@ class Step:
     channel: int | str | None = None
     closed: str | None = None
     more: dict[str, Any] = field(default_factory=dict)
-    """device, idx, name, section, flags; as far as the item has them."""
+    """device, idx, name, section, within, flags; as far as the item has them."""
 
     def encode(self) -> str:
         """The line, without its end."""
@@ -88,7 +94,9 @@ def decode_head(line: bytes, source: str) -> Head:
         raise UsageError(f"{source} is not the index of a capture")
     if said.get("v") != VERSION:
         raise UsageError(f"{source} is of version {said.get('v')}, this migemu reads {VERSION}")
-    return Head(str(said.get("migemu")), str(said.get("hash")), bool(said.get("ruled")))
+    return Head(
+        str(said.get("migemu")), str(said.get("hash")), bool(said.get("ruled")), str(said.get("peer", "auto"))
+    )
 
 
 def decode_step(line: bytes, source: str) -> Step:
@@ -126,3 +134,10 @@ def _object(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None
+
+
+def words(item: Item) -> dict[str, Any]:
+    """What an item's line says beyond its place and length."""
+    said: dict[str, Any] = {"device": item.device, "idx": item.idx, "name": item.name}
+    said |= {"section": item.section, "within": item.within, "flags": sorted(item.flags)}
+    return {name: value for name, value in said.items() if value not in (None, "", [])}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from migemu import __version__
 from migemu.errors import MigemuError
-from migemu.lab.capture_index import INDEX, RETURN, SCENARIO, Head, Step
+from migemu.lab.capture_index import INDEX, RETURN, SCENARIO, Head, Step, words
 from migemu.scenario import dump_toml, scenario_hash
 
 if TYPE_CHECKING:
@@ -33,9 +33,12 @@ class CaptureWriter:
         folder: where it goes; made if it is not there.
         scenario: what is migrated, as a person wrote it.
         now: the clock, in seconds.
+        peer: what the destination takes its source for.
     """
 
-    def __init__(self, folder: Path, scenario: Scenario, now: Callable[[], float]) -> None:
+    def __init__(
+        self, folder: Path, scenario: Scenario, now: Callable[[], float], peer: str = "auto"
+    ) -> None:
         self._folder = folder
         self._now = now
         self._began = now()
@@ -43,7 +46,7 @@ class CaptureWriter:
         self._files: dict[str, BinaryIO] = {}
         self._tapes: list[ConnectionTape] = []
         ruled = any(order.stream == "in" for order in scenario.order)
-        self._guard(self._begin, scenario, Head(__version__, scenario_hash(scenario), ruled))
+        self._guard(self._begin, scenario, Head(__version__, scenario_hash(scenario), ruled, peer))
 
     def _begin(self, scenario: Scenario, head: Head) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -139,10 +142,3 @@ class ConnectionTape:
         """Keep also what a connection said that never said what it is."""
         if not self._file and self._early:
             self.named(None)
-
-
-def words(item: Item) -> dict[str, Any]:
-    """What an item's line says beyond its place and length."""
-    said: dict[str, Any] = {"device": item.device, "idx": item.idx, "name": item.name}
-    said |= {"section": item.section, "flags": sorted(item.flags)}
-    return {name: value for name, value in said.items() if value not in (None, "", [])}

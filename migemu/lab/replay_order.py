@@ -17,15 +17,13 @@ if TYPE_CHECKING:
 def recorded_order(folder: Path) -> Callable[[], Follow | None]:
     """Makes the order of the capture in `folder`.
 
-    None for one that was recorded under order rules: its order is that of arrival, which the same rules turn
-    into the same order again.
+    None for one without an index: nobody knows its order.
 
     Raises:
         UsageError: there is no capture.
     """
     capture = Capture(folder)
-    ruled = capture.head is not None and capture.head.ruled
-    return lambda: None if ruled else Follow(channels(capture))
+    return lambda: Follow(channels(capture)) if capture.head is not None else None
 
 
 def channels(capture: Capture) -> Iterator[Channel]:

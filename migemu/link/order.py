@@ -19,7 +19,6 @@ from migemu.link.order_verdict import Trigger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from migemu.link.order_follow import Follow
     from migemu.link.order_item import Channel, Item
     from migemu.link.order_lane import Outlet
     from migemu.link.order_verdict import Wait
@@ -78,18 +77,12 @@ class Orders:
         self._sections: dict[tuple[str, Channel], list[Trigger]] = {}
         self._ended = False
         self._rules: dict[str, list[Any]] = {}
-        self._armed: list[Rule | Follow] = []
+        self._armed: list[Rule] = []
         for order in rules:
             rule = Rule(order, self)
             self._armed.append(rule)
             self._rules.setdefault(order.stream, []).append(rule)
         self.names = frozenset(name for name, _, _ in self._events)
-
-    def keep_to(self, follow: Follow) -> None:
-        """Before any rule: let incoming packets pass in a recorded order only."""
-        follow.begin(self.limit)
-        self._armed.insert(0, follow)
-        self._rules.setdefault("in", []).insert(0, follow)
 
     # what rules are made with
 

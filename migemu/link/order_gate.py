@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from migemu.link.order import Orders
+    from migemu.link.order_follow import Follow
     from migemu.link.order_item import Part
     from migemu.link.order_tape import Tape
     from migemu.link.order_verdict import EndHow
@@ -40,6 +41,7 @@ class Gate(asyncio.BufferedProtocol):
         limits: what may be announced.
         room: bytes it may read ahead.
         tape: where it is recorded, if it is.
+        follow: the recorded order that packets keep to, if there is one.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Gate(asyncio.BufferedProtocol):
         limits: WireLimits,
         room: int,
         tape: Tape | None,
+        follow: Follow | None = None,
     ) -> None:
         self.inner = inner
         self.lane = orders.make_lane("in", None, self)
@@ -57,6 +60,8 @@ class Gate(asyncio.BufferedProtocol):
         self.face = Face(self)
         self.tape = tape
         self._orders = orders
+        self._follow = follow
+        self._early = 0
         self._arrivals = Arrivals(pool, limits)
         self._room = room
         self._real: Any = None
@@ -107,20 +112,21 @@ class Gate(asyncio.BufferedProtocol):
             if self.tape is not None:
                 self.tape.named(self.lane.channel)
         for item in items:
-            if self.tape is not None:
-                self._record(item, self.tape)
-            self.lane.offer(item)
+            self._early += item.size
+            if self._follow is None:
+                self._arrive(item)
+            else:
+                self._follow.come(self.lane.channel, self._arrive, item)
 
-    def _record(self, item: Item, tape: Tape) -> None:
-        """Under rules in the order of arrival, which they start from; else in the order of delivery."""
-        if self._room:
-            tape.item(item)
-        else:
-            item.settle = lambda: tape.item(item)
+    def _arrive(self, item: Item) -> None:
+        self._early -= item.size
+        if self.tape is not None:
+            self.tape.item(item)
+        self.lane.offer(item)
 
     def throttle(self) -> None:
         """Read on only while what waits is within bounds."""
-        waiting = self.lane.bytes + self.lane.aside_bytes + sum(map(len, self._rest))
+        waiting = self.lane.bytes + self.lane.aside_bytes + sum(map(len, self._rest)) + self._early
         waiting = 0 if self.lane.closed else waiting
         stop = waiting > self._room or (not self._room and self.face.paused) or not self.face.open
         if stop == self._reading and self._real is not None and not self._real.is_closing():

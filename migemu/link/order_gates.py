@@ -31,6 +31,7 @@ class Gates:
         limits: what may be announced.
         tapes: where connections are recorded, if they are.
         armed: whether there are rules at all; without any nothing is read ahead.
+        follow: the recorded order that packets keep to, if there is one.
     """
 
     def __init__(
@@ -42,19 +43,21 @@ class Gates:
         tapes: Tapes | None,
         *,
         armed: bool,
+        follow: Follow | None = None,
     ) -> None:
         self.orders = orders
         self.threads = threads
         self._pool = pool
         self._limits = limits
         self._tapes = tapes
-        self._room = orders.room if armed else 0
+        self._follow = follow
+        self._room = orders.room if armed or follow is not None else 0
         self._gates: list[Gate] = []
 
     def __call__(self, inner: asyncio.BufferedProtocol) -> Gate:
         """The gate in front of `inner`."""
         tape = None if self._tapes is None else self._tapes.open()
-        gate = Gate(self.orders, inner, self._pool, self._limits, self._room, tape)
+        gate = Gate(self.orders, inner, self._pool, self._limits, self._room, tape, self._follow)
         self._gates.append(gate)
         return gate
 
@@ -74,7 +77,8 @@ class Gates:
     def finish(self) -> MigemuError | None:
         """The migration is over: why it is not well, although it went well."""
         recorded = None if self._tapes is None else self._tapes.finish()
-        return self.orders.finish() or recorded
+        followed = None if self._follow is None else self._follow.finish(self.threads)
+        return self.orders.finish() or followed or recorded
 
 
 def make_gates(
@@ -93,5 +97,5 @@ def make_gates(
         return None
     orders, threads = arm(rules, scenario, threads, loop, broken)
     if follow is not None:
-        orders.keep_to(follow)
-    return Gates(orders, threads, pool, limits, tapes, armed=bool(rules))
+        follow.begin(orders.limit, orders.later)
+    return Gates(orders, threads, pool, limits, tapes, armed=bool(rules), follow=follow)

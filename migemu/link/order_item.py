@@ -53,7 +53,6 @@ class Item:
         begin: instead of bytes: what is done when its turn comes; returns whether it is done at once.
         deny: what is done when a rule refuses it; given the rule's name.
         settle: called once, when it has been sent or taken out of the stream: the sender may go on.
-        passing: called when it has been delivered, or is gone.
         at: rules of its stream that have been asked already.
         aside: it was taken out of the line; what it waits for now holds up nobody else.
         copied: a rule made it; it is not the sender's.
@@ -77,7 +76,6 @@ class Item:
     begin: Callable[[Item], bool] | None = None
     deny: Callable[[str], None] | None = None
     settle: Callable[[], None] | None = None
-    passing: Callable[[], None] | None = None
     buffer: Buffer | None = None
     at: int = 0
     aside: bool = False

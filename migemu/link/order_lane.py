@@ -223,8 +223,6 @@ class Lane:
     def gone(self, item: Item) -> None:
         """It has been delivered, or never will be."""
         item.settled()
-        if item.passing is not None:
-            item.passing()
         self.side.passed(item)
         item.release()
 

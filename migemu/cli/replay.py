@@ -1,0 +1,158 @@
+"""``migemu replay``: a recorded migration once more, without its source."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import uvloop
+from rich.console import Console
+
+from migemu.cli.address import parse_address
+from migemu.cli.replayed import Destination
+from migemu.errors import MigemuError, ScheduleError, UsageError
+from migemu.lab.capture import Capture
+from migemu.lab.replay import Player
+from migemu.lab.replay_check import recorded_digests, told
+from migemu.link.order_arm import arm, rules_for
+from migemu.observe.live import json_lines, live_view
+from migemu.scenario import default, load
+from migemu.threads.native import NativeThreads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migemu.lab.replay import Played
+    from migemu.link.order import Orders
+    from migemu.observe.events import Event
+    from migemu.scenario import Scenario
+
+
+@click.command()
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.option(
+    "--connect", metavar="HOST:PORT", help="A destination that listens there. [default: one of its own]"
+)
+@click.option(
+    "--speed",
+    type=click.Choice(["full", "recorded"]),
+    default="full",
+    show_default=True,
+    help="As fast as the destination takes it, or at the times of the recording.",
+)
+@click.option(
+    "--rules",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A scenario whose [[order]] rules of the stream out act on what is sent.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="For a destination of its own: set a value over the recorded scenario; repeatable.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print events as JSON Lines instead of a view.")
+def replay(
+    capture: Path,
+    connect: str | None,
+    speed: str,
+    rules: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,  # noqa: FBT001  click's
+) -> None:
+    """Play the migration recorded in CAPTURE into a destination: the same bytes in the same packet order.
+
+    CAPTURE is what --record made, or the connections' files of a real QEMU. The destination verifies as it
+    did then. One of its own also takes the packets in the recorded order, whatever the sockets do.
+    """
+    found = Capture(capture)
+    if connect is not None and overrides:
+        raise UsageError("--set is for a destination of the replay's own; leave --connect out")
+    scenario = load(rules) if rules is not None else found.scenario() or default()
+    armed = rules_for(scenario, "source") if rules is not None else ()
+    run = Run(found, scenario.model_copy(update={"order": armed}), paced=speed == "recorded")
+    if as_json:
+        run.show(json_lines(sys.stdout), connect, overrides)
+    else:
+        with live_view(Console(highlight=False), f"replay {capture.name}") as view:
+            run.show(view, connect, overrides)
+    _tell(run, as_json=as_json)
+
+
+def _tell(run: Run, *, as_json: bool) -> None:
+    """What came of it; a failure ends the program."""
+    said = told(run.played, recorded_digests(run.capture))
+    if as_json:
+        click.echo(json.dumps({"replay": said.plain(), "ok": run.error is None and said.same is not False}))
+    else:
+        for line in said.lines():
+            click.echo(line)
+    if run.error is not None:
+        raise run.error
+    if said.same is False:
+        raise ScheduleError("the destination did not load what it loaded when this was recorded")
+
+
+class Run:
+    """One replay from the command line.
+
+    Args:
+        capture: what is played.
+        scenario: its time limits hold; its rules are those of the stream out.
+        paced: at recorded speed.
+    """
+
+    def __init__(self, capture: Capture, scenario: Scenario, *, paced: bool) -> None:
+        self.capture = capture
+        self.played: Played | None = None
+        self.error: MigemuError | None = None
+        self._scenario = scenario
+        self._paced = paced
+
+    def show(
+        self, subscriber: Callable[[Event], None], connect: str | None, overrides: tuple[str, ...]
+    ) -> None:
+        """Play while events are shown."""
+        uvloop.run(self._run(subscriber, connect, overrides))
+
+    async def _run(
+        self, subscriber: Callable[[Event], None], connect: str | None, overrides: tuple[str, ...]
+    ) -> None:
+        if connect is not None:
+            await self._play(*parse_address(connect))
+            return
+        with tempfile.TemporaryDirectory(prefix="migemu-") as scratch:
+            destination = Destination(self.capture, Path(scratch), overrides, subscriber)
+            try:
+                address = await destination.listening()
+                if address is not None:
+                    await self._play(*address)
+            finally:
+                failed = await destination.finish(patient=self.error is None)
+        self.error = failed or self.error
+
+    async def _play(self, host: str, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        with ExitStack() as stack:
+            sleep = asyncio.sleep if self._paced else None
+            player = Player(self.capture, self._orders(loop), self._scenario.timeouts.phase, stack, sleep)
+            try:
+                await player.run(host, port)
+            except MigemuError as error:
+                self.error = error
+            self.played = player.played
+
+    def _orders(self, loop: asyncio.AbstractEventLoop) -> Orders:
+        def broken(error: MigemuError) -> None:
+            self.error = error
+
+        rules = self._scenario.order
+        return arm(rules, self._scenario, NativeThreads(), loop, broken)[0]
