@@ -23,6 +23,7 @@ VERBS = {
     "join": "migemu.cli.join:join_sides",
     "compare": "migemu.cli.compare:compare",
     "sweep": "migemu.cli.sweep:sweep",
+    "campaign": "migemu.cli.campaign:campaign",
     "report": "migemu.cli.report:report",
     "trace": "migemu.cli.trace:trace",
     "netns": "migemu.cli.netns:netns",
