@@ -60,6 +60,67 @@ def source_options(command: F) -> F:
     return command
 
 
+def target_options(command: F) -> F:
+    """What a source may be told of its destination."""
+    for option in (
+        click.option(
+            "--verify-ram",
+            type=_FILE,
+            metavar="FILE",
+            help="The QEMU's memory file: compare RAM with it, byte for byte, once it has been sent.",
+        ),
+        click.option("--no-multifd", is_flag=True, help="The QEMU has multifd off."),
+        click.option(
+            "--ram-block", metavar="ID", help="The QEMU's RAM block. [default: ram0 of none, else pc.ram]"
+        ),
+        click.option(
+            "--machine-version",
+            metavar="N.N",
+            help="What decides about the wire, where that name has no version: 7.2 for a QEMU 7.2's none.",
+        ),
+        click.option(
+            "--qemu-machine",
+            default="none",
+            show_default=True,
+            metavar="NAME",
+            help="The QEMU's machine type, its whole name: pc-q35-10.0.",
+        ),
+        click.option(
+            "--peer",
+            type=click.Choice(["migemu", "qemu"]),
+            default="migemu",
+            show_default=True,
+            help="What the destination is; the options below are for a QEMU.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def sending_session(
+    peer: str,
+    *,
+    qemu_machine: str,
+    machine_version: str | None,
+    ram_block: str | None,
+    no_multifd: bool,
+    verify_ram: Path | None,
+) -> Callable[[Scenario, Threads], SideSession]:
+    """Makes a source's session.
+
+    Raises:
+        UsageError: what is said of the QEMU makes no sense.
+    """
+    if peer == "migemu":
+        from migemu.source.session import Session  # noqa: PLC0415  only the one that is used
+
+        return Session
+    from migemu.qemu import drive  # noqa: PLC0415  as above
+
+    target = drive.make_target(qemu_machine, machine_version, ram_block, multifd=not no_multifd)
+    return lambda scenario, threads: drive.QemuSession(scenario, threads, target, verify_ram)
+
+
 def assumed(config: Path | None, peer: str) -> tuple[str, ...]:
     """Overrides of the embedded default: its devices say nothing of a QEMU's."""
     return ("devices=0",) if config is None and peer == "qemu" else ()

@@ -17,7 +17,7 @@ from migemu.cli.captures import FOLLOW, RECORD, following, recording
 from migemu.cli.control import reachable
 from migemu.cli.listening import check_listen
 from migemu.cli.options import LINK, link_settings, read_scenario, scenario_options
-from migemu.cli.peers import assumed, receiving_session, source_options
+from migemu.cli.peers import assumed, receiving_session, sending_session, source_options, target_options
 from migemu.errors import CancelledMigrationError, MigemuError
 from migemu.observe.live import json_lines, live_view
 from migemu.observe.recorder import Recorder, prepare
@@ -95,6 +95,7 @@ def destination(
 @scenario_options
 @LINK
 @click.option("--connect", required=True, metavar="HOST:PORT", help="Where the destination listens.")
+@target_options
 def source(
     config: Path | None,
     overrides: tuple[str, ...],
@@ -103,12 +104,17 @@ def source(
     *,
     as_json: bool,
     connect: str,
+    peer: str,
+    **target: Any,
 ) -> None:
-    """Migrate the VM of CONFIG to a destination."""
-    from migemu.source.session import Session  # noqa: PLC0415  the destination does not need it
+    """Migrate the VM of CONFIG to a destination.
 
-    scenario = read_scenario(config, (*link_settings(link), *overrides), "source")
-    run_side("source", scenario, out, as_json=as_json, address=connect, session=Session)
+    With --peer qemu it is a real QEMU, which is sent just what a QEMU sends: RAM, VFIO devices, EOF.
+    """
+    overrides = (*assumed(config, peer), *link_settings(link), *overrides)
+    scenario = read_scenario(config, overrides, "source")
+    session = sending_session(peer, **target)
+    run_side("source", scenario, out, as_json=as_json, address=connect, session=session)
 
 
 def run_side(

@@ -16,6 +16,7 @@ from migemu.vfio.save import SaveDevice
 from migemu.wire.buffers import HeapPool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from migemu.scenario import Device, Scenario
@@ -31,13 +32,21 @@ CONFIG_SEED = 0x636F6E66
 class Guest:
     """The VM that is to be migrated: RAM, the guest that writes to it, and the devices."""
 
+    sender_kind: type[RamSender] = RamSender
+
     def __init__(self, scenario: Scenario, threads: Threads) -> None:
         self.pool = HeapPool()
-        self.ram = make_ram(scenario)
+        self.ram = self._make_ram(scenario)
         self.dirty = DirtyLog(len(self.ram.pages), threads)
         self.digests = PageDigests(len(self.ram.pages), "source")
-        self.devices = make_devices(scenario, threads, self.pool)
+        self.devices = make_devices(scenario, threads, self.pool, self._config_of)
         self.vm = SourceVm(threads, self._writer(scenario, threads), self.devices)
+
+    def _make_ram(self, scenario: Scenario) -> GuestRam:
+        return make_ram(scenario)
+
+    def _config_of(self, device: Device, model: DeviceModel) -> bytes:
+        return config_of(device, model)
 
     def _writer(self, scenario: Scenario, threads: Threads) -> Writer:
         ram = scenario.ram
@@ -48,7 +57,7 @@ class Guest:
         """What sends the RAM over `channels`."""
         rate = scenario.migration.max_bandwidth
         pace = None if rate is None else Pacer(rate)
-        return RamSender(threads, self.ram, self.dirty, self.digests, self.pool, channels, pace)
+        return self.sender_kind(threads, self.ram, self.dirty, self.digests, self.pool, channels, pace)
 
     def close(self) -> None:
         """Stop the guest for good and give its memory back."""
@@ -65,8 +74,10 @@ def make_ram(scenario: Scenario) -> GuestRam:
     return ram
 
 
-def make_devices(scenario: Scenario, threads: Threads, pool: Pool) -> list[SaveDevice]:
-    """The devices with their state, from files or generated."""
+def make_devices(
+    scenario: Scenario, threads: Threads, pool: Pool, config: Callable[[Device, DeviceModel], bytes]
+) -> list[SaveDevice]:
+    """The devices with their state, from files or generated; `config` makes their config states."""
     digest = digest_maker(scenario.digest)
     models = device_models(scenario)
     return [
@@ -75,7 +86,7 @@ def make_devices(scenario: Scenario, threads: Threads, pool: Pool) -> list[SaveD
             open_source(device.state, device.state_size, model.seed, pool),
             threads,
             digest,
-            config=config_of(device, model),
+            config=config(device, model),
         )
         for model, device in zip(models, scenario.device, strict=True)
     ]

@@ -192,7 +192,8 @@ class Migration:
         raise PeerUncertainError(f"{error.message}; {told}") from None
 
     def _wait_as_qemu(self) -> None:
-        """QEMU's own end: SHUT where there is a return path, else the last byte."""
+        """QEMU's own end: SHUT where there is a return path, else the last byte of every channel."""
+        self.parts.channels.drain()
         returns = self.parts.returns
         if self.parts.scenario.migration.return_path:
             returns.wait(lambda: returns.shut is not None, "the destination's goodbye (SHUT)")

@@ -69,8 +69,11 @@ class Session:
         self._links = make_links(scenario, self._courier, self._lost_channel)
         self._dialer = Dialer(scenario, threads, self.abort.check, self._rules)
         self._stages = Stages(threads, scenario.timeouts, STAGES)
-        self.guest = Guest(scenario, threads)
+        self.guest = self._make_guest(scenario, threads)
         self._parts = self._assemble()
+
+    def _make_guest(self, scenario: Scenario, threads: Threads) -> Guest:
+        return Guest(scenario, threads)
 
     def _assemble(self) -> Parts:
         scenario, threads = self._scenario, self._threads
