@@ -231,6 +231,12 @@ class Engine(Decider):
         self.foot = self.seen = self.took = 0
         return self.next()
 
+    def abandon(self) -> None:
+        """End the run; what threads do while they unwind (locks in ``finally``) is no step of it."""
+        self.alert = NEVER
+        self.chooser, self.script, self.length, self.sleep = None, (), 0, {}
+        super().abandon()
+
     def failed(self, task: Task, error: Exception) -> None:
         """`task` raised."""
         if self.over:
