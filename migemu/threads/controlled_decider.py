@@ -6,6 +6,7 @@ rest from its chooser, and where there is none they are 0.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from migemu.errors import MigemuError, ScheduleError
@@ -181,7 +182,9 @@ class Decider(Machine):
         return True
 
     def arm(self, task: Task, timeout: float) -> None:
-        """Limit the wait that `task` is about to begin to `timeout` seconds."""
+        """Limit the wait that `task` is about to begin to `timeout` seconds; infinite is no limit."""
+        if timeout == math.inf:
+            return
         due = self.now + max(timeout, 0.0)
         if self.early and self._early(task):
             task.due = due
