@@ -188,15 +188,23 @@ class Session:
 
     def run(self) -> None:
         """What the event loop does at the end."""
-        with self._lock:
-            while not self._done:
-                self._over.wait()
-        self._close()
-        for actor in self._actors:
-            actor.join()
+        self._await_end()
+        self._end_connections()
         if not self._core.cleanup(math.inf):
             raise InvariantError("a thread did not end", invariant="ends")
         self.cleaned_up = True
+
+    def _await_end(self) -> None:
+        """Wait until the migration is over."""
+        with self._lock:
+            while not self._done:
+                self._over.wait()
+
+    def _end_connections(self) -> None:
+        """Nothing is delivered any more when this returns, as on the loop that closes them itself."""
+        self._close()
+        for actor in self._actors:
+            actor.join()
 
 
 class User:

@@ -40,12 +40,12 @@ BUG = Bug(
     name="B1",
     title="config loaded before the last data buffer",
     story=Story(
-        mechanism="""Loading the config activates the device. It travels as one more packet over multifd, on
-        whichever channel is free, so it may arrive before data buffers that left before it; loaded on
+        mechanism="""Loading the config activates the device. It travels as one more packet over multifd,
+        on whichever channel is free, so it may arrive before data buffers that left before it; loaded on
         arrival, it activates a device of which half is missing.""",
         happened="A design rule since the RFC of 16 April 2024, not a bug that was shipped.",
-        fix="""The config packet carries the highest idx; the load thread that writes the data in idx order
-        loads it last.""",
+        fix="""The config packet carries the highest idx; the load thread that writes the data in idx
+        order loads it last.""",
         versions="none affected",
         links=("cover.1713269378 (RFC)", "3228d311ab18 (queuing of received buffers)"),
     ),

@@ -14,9 +14,9 @@ BUG = Bug(
     name="B2",
     title="config loaded before the interrupt controller (ARM64)",
     story=Story(
-        mechanism="""Enabling MSI in the config load needs the VM's interrupt controller; while its state is
-        not in, the kernel call fails. The load thread takes the config as soon as the data is in, and the
-        interrupt controller is a non-iterable: its section comes later on the main channel.""",
+        mechanism="""Enabling MSI in the config load needs the VM's interrupt controller; while its state
+        is not in, the kernel call fails. The load thread takes the config as soon as the data is in, and
+        the interrupt controller is a non-iterable: its section comes later on the main channel.""",
         happened="""Twice. Before multifd the config was saved in the iterable phase; with multifd again,
         named by Avihai Horon on version 3 (9 December 2024).""",
         fix="""The config waits for a mark among the non-iterables, DEV_CONFIG_LOAD_READY:

@@ -37,6 +37,6 @@ BUG = Bug(
     breaks="wait-without-end",
     broken=Setup(SCENARIO, QEMU, SENT.without("FLUSH"), name="B10 broken"),
     correct=Setup(SCENARIO, QEMU, SENT.without("FLUSH").without("SYNC"), name="B10 correct"),
-    instead="""the last pass without SYNC, as upstream. With both SYNC and FLUSH it passes as well; and this
-    destination, other than QEMU, sees at EOF that every open channel is stranded, and fails.""",
+    instead="""the last pass without SYNC, as upstream. With both SYNC and FLUSH it passes as well; and
+    this destination, other than QEMU, sees at EOF that every open channel is stranded, and fails.""",
 )

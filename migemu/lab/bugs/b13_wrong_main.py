@@ -89,7 +89,8 @@ BUG = Bug(
     title="the wrong socket taken for the main channel",
     story=Story(
         mechanism="""Connections may be accepted in another order than they were made. The first one was
-        taken for the main channel; a multifd channel in its place says 0x11223344 where "QEVM" is expected.""",
+        taken for the main channel; a multifd channel in its place says 0x11223344 where "QEVM" is
+        expected.""",
         happened="Seen in the field; on 7.2 at will: let any multifd connection be accepted before main.",
         fix="Peek at the first four bytes and decide by the magic. Best effort: no peek with TLS or a file.",
         versions="up to 7.2; fixed in 8.0",

@@ -50,8 +50,9 @@ BUG = Bug(
     title="a stale page over a newer one",
     story=Story(
         mechanism="""Page 99 goes by channel 0 in round 1 and by channel 1 in round 2. Nothing orders two
-        sockets, so without a barrier the old copy may be the one that lands last. The barrier is a SYNC on
-        every channel and a FLUSH on the main channel: a receiver stops at SYNC until all have reached it.""",
+        sockets, so without a barrier the old copy may be the one that lands last. The barrier is a SYNC
+        on every channel and a FLUSH on the main channel: a receiver stops at SYNC until all have reached
+        it.""",
         happened="""Why multifd has had the barrier from the start; explained by Juan Quintela in October
         2023.""",
         fix="The barrier, at first after each section of the stream, since 8.1 once per pass over RAM.",

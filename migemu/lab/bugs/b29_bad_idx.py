@@ -35,8 +35,8 @@ BUG = Bug(
     name="B29",
     title="an idx that cannot be: a config below the data",
     story=Story(
-        mechanism="""The config's idx says how many data buffers there are. One below the load position can
-        never be reached: QEMU's load thread trips an assertion there. The relatives: data above the
+        mechanism="""The config's idx says how many data buffers there are. One below the load position
+        can never be reached: QEMU's load thread trips an assertion there. The relatives: data above the
         config's idx is queued and never loaded, without an error; a huge idx grows the array to idx + 1
         entries; a duplicate and UINT32_MAX are refused.""",
         happened="Read in the 10.2 source; cases K4, K11 to K15 of the wire table on 10.0 and 11.1.",

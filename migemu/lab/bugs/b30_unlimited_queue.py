@@ -24,10 +24,10 @@ BUG = Bug(
         mechanism="""Buffer 0 may come last, then nearly all of a device's state has to be kept. Pausing a
         channel is no simple answer: the missing buffer may be the one behind.""",
         happened="Discussed from June 2024 on; Peter Xu's worry was a killed destination, not malice.",
-        fix="""A limit in bytes (10.1, off by default) fails the migration. Here a channel is paused as long
-        as that cannot starve anyone, and the migration fails only where it would.""",
-        versions="""10.0 without any limit; 10.1 and later x-migration-max-queued-buffers-size, unlimited by
-        default""",
+        fix="""A limit in bytes (10.1, off by default) fails the migration. Here a channel is paused as
+        long as that cannot starve anyone, and the migration fails only where it would.""",
+        versions="""10.0 without any limit; 10.1 and later x-migration-max-queued-buffers-size, unlimited
+        by default""",
         links=("300dcf58b72f (PULL, 15 July 2025)",),
     ),
     changed="one guard: limits.queue_per_device is unlimited, QEMU's default",
