@@ -15,14 +15,18 @@ from migemu.vfio.flow import make_flow
 from migemu.vfio.load import LoadDevice
 from migemu.vfio.slots import BufferLimits
 from migemu.wire.limits import WireLimits
+from migemu.wire.vfio import wrap_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from migemu.scenario import Scenario
+    from migemu.scenario import Device, Scenario
     from migemu.threads.api import Threads
     from migemu.threads.sync import Bql
     from migemu.vfio.flow import Flow
+
+UNKNOWN_CONFIG = 64 << 10
+"""Bytes set aside for a config that only the source can measure; they are kilobytes in practice."""
 
 
 def make_plan(scenario: Scenario, threads: Threads, resume: Callable[[int], None]) -> Plan:
@@ -68,8 +72,8 @@ def make_plan(scenario: Scenario, threads: Threads, resume: Callable[[int], None
 
 def flow_of(scenario: Scenario, threads: Threads, resume: Callable[[int], None]) -> tuple[Flow, BufferLimits]:
     """The rule at a queue's cap, and what each device's reassembly enforces itself."""
-    limits, one = scenario.limits, scenario.migration.packet_size
-    reserve = one if limits.on_cap == "pause" else 0
+    limits = scenario.limits
+    reserve = always_let_in(scenario) if limits.on_cap == "pause" else 0
     flow, own_cap = make_flow(
         limits.on_cap,
         threads,
@@ -80,6 +84,17 @@ def flow_of(scenario: Scenario, threads: Threads, resume: Callable[[int], None])
         slots=limits.slots_per_device,
     )
     return flow, BufferLimits(queue_bytes=own_cap, slots=limits.slots_per_device)
+
+
+def always_let_in(scenario: Scenario) -> int:
+    """Bytes a device may be given above what it has room for: the buffer it needs next, and its config."""
+    return scenario.migration.packet_size + max(map(config_room, scenario.device), default=0)
+
+
+def config_room(device: Device) -> int:
+    """Bytes its config packet may take; the file it is read from need not be on this side."""
+    size = device.config_size if device.config is None else UNKNOWN_CONFIG
+    return size + len(wrap_config(b""))
 
 
 def without(cap: int | None, reserve: int) -> int | None:

@@ -88,8 +88,8 @@ def test_every_shape_of_scenario_ends_verified(bench: Bench, overrides: list[str
 
 def test_the_channels_may_be_throttled_by_a_queue_cap_of_a_few_packets(bench: Bench, tmp_path: Path) -> None:
     out = tmp_path / "capped"
-    # A device needs its time to enter STOP_COPY, so that RAM's last SYNC is out before the first of its packets:
-    # a packet behind a SYNC that a paused channel holds up could only be had by exceeding the cap.
+    # A device needs its time to enter STOP_COPY, so that RAM's last SYNC is out before its first packet: one
+    # behind a SYNC that a paused channel holds up could only be had by exceeding the cap.
     caps = (
         "limits.queue_per_device=256 KiB",
         "limits.queue_total=512 KiB",
