@@ -115,14 +115,14 @@ class Session:
             await self._close()
             ticker.cancel()
             door.close()
-        return self.core.abort.error or self._fell_short()
+        return self._verdict()
 
-    def _fell_short(self) -> MigemuError | None:
-        """It went well, but not as an order rule required, or the recording is not whole."""
-        error = None if self._gates is None else self._gates.finish()
-        if error is not None:
-            self._threads.point("error", message=str(error.at(side="destination")), **error.where())
-        return error
+    def _verdict(self) -> MigemuError | None:
+        """The error that ended it; or why it is not well although it went well: rules, recording."""
+        short = None if self._gates is None else self._gates.finish()
+        if self.core.abort.error is None and short is not None:
+            self._threads.point("error", message=str(short.at(side="destination")), **short.where())
+        return self.core.abort.error or short
 
     async def _listen(self, host: str, port: int) -> Door:
         backlog = self._scenario.limits.max_unfinished

@@ -131,14 +131,14 @@ class Session:
         self._threads.point("progress", **self._progress().fields())  # what short runs have of CPU and memory
         await self._close()
         ticker.cancel()
-        return self.abort.error or self._fell_short()
+        return self._verdict()
 
-    def _fell_short(self) -> MigemuError | None:
-        """It went well, but not as an order rule required."""
-        error = None if self._rules is None else self._rules.finish()
-        if error is not None:
-            self._threads.point("error", message=str(error.at(side="source")), **error.where())
-        return error
+    def _verdict(self) -> MigemuError | None:
+        """The error that ended it; or what a required order rule fell short of."""
+        short = None if self._rules is None else self._rules.finish()
+        if self.abort.error is None and short is not None:
+            self._threads.point("error", message=str(short.at(side="source")), **short.where())
+        return self.abort.error or short
 
     def _broken_rule(self, error: MigemuError) -> None:
         self.abort.set(error.at(side="source", phase=self._parts.phase))
