@@ -65,7 +65,7 @@ def run_campaign(
     *,
     shard: int | None = None,
     progress: Callable[[dict[str, Any]], None] = lambda _report: None,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = time.process_time,
 ) -> dict[str, Any]:
     """Do what is still to be done of a campaign.
 
@@ -75,7 +75,7 @@ def run_campaign(
         kept: what is finished already, and where the rest goes.
         shard: items of a shard; None for as many as take some seconds.
         progress: called with the report so far after each shard.
-        clock: real time in seconds, for sizing.
+        clock: seconds, for sizing; of this process, so that a busy machine does not make shards small.
 
     Returns:
         The report of all items; the same for all workers, sizes and interruptions.
@@ -113,7 +113,8 @@ def pilot(
         started = clock()
         add(run_shard(raw, first, size))
         seconds = clock() - started
-        if seconds >= PILOT_SECONDS:
+        # The first item also pays for imports and reading the scenario: it tells nothing unless it is huge.
+        if seconds >= (LEAST_SECONDS if count == 1 else PILOT_SECONDS):
             return shard_size(seconds / size, sum(number for _, number in left()), workers)
         count *= 2
     return 1

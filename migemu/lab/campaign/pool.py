@@ -6,6 +6,7 @@ closes its end of the pipe, which is how its loss is noticed; the other processe
 
 from __future__ import annotations
 
+import pickle
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -164,11 +165,17 @@ def serve(pipe: connection.Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     while True:
         try:
-            function, arguments = pipe.recv()
+            told = pipe.recv_bytes()
         except EOFError:
             return
         with suppress(BrokenPipeError):  # the parent is gone, and nobody wants to know any more
-            pipe.send(guarded(function, *arguments))
+            pipe.send(guarded(_call, told))
+
+
+def _call(told: bytes) -> Any:
+    """Make the call that has come; what cannot be imported here is an error like any other."""
+    function, arguments = pickle.loads(told)  # noqa: S301  from our own parent
+    return function(*arguments)
 
 
 def guarded(function: Callable[..., Any], *arguments: Any) -> tuple[bool, Any]:
