@@ -19,6 +19,7 @@ from migemu.cli.listening import check_listen
 from migemu.cli.options import LINK, link_settings, read_scenario, scenario_options
 from migemu.cli.peers import assumed, receiving_session, sending_session, source_options, target_options
 from migemu.errors import CancelledMigrationError, MigemuError
+from migemu.observe import logs
 from migemu.observe.live import json_lines, live_view
 from migemu.observe.recorder import Recorder, prepare
 from migemu.observe.summary import print_summary
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from migemu.observe.events import Event
     from migemu.scenario import Scenario, Side
     from migemu.threads.api import Threads
 
@@ -142,11 +144,24 @@ def run_side(
 def watch(recorder: Recorder, work: Callable[[], MigemuError | None], *, as_json: bool) -> MigemuError | None:
     """Run `work` while its events are shown."""
     if as_json:
-        recorder.log.subscribe(json_lines(sys.stdout))
+        recorder.log.subscribe(logged(recorder.side, json_lines(sys.stdout)))
         return work()
     with live_view(Console(highlight=False), f"{recorder.side} {recorder.scenario.name}") as view:
-        recorder.log.subscribe(view)
+        recorder.log.subscribe(logged(recorder.side, view))
         return work()
+
+
+def logged(side: str, watcher: Callable[[Event], None]) -> Callable[[Event], None]:
+    """`watcher`, and the log on stderr where --log-level asks for it."""
+    if not logs.wanted():
+        return watcher
+    log = logs.of_events(side)
+
+    def both(event: Event) -> None:
+        log(event)
+        watcher(event)
+
+    return both
 
 
 def migrate(

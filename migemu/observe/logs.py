@@ -12,16 +12,20 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
     from structlog.typing import FilteringBoundLogger, Processor
 
+    from migemu.observe.events import Event
+
 LEVELS = ("debug", "info", "warning", "error")
+_chosen: list[str] = []
 
 
 def configure(level: str = "warning", stream: TextIO | None = None) -> None:
@@ -32,6 +36,7 @@ def configure(level: str = "warning", stream: TextIO | None = None) -> None:
         stream: where to; stderr by default, because stdout belongs to results.
     """
     out = sys.stderr if stream is None else stream
+    _chosen[:] = [level]
     structlog.configure(
         processors=_processors(terminal=out.isatty()),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -60,3 +65,36 @@ def _clock() -> Processor:
 def get(side: str, **where: Any) -> FilteringBoundLogger:
     """A logger bound with its side and what is known of the place: channel, device, phase."""
     return cast("FilteringBoundLogger", structlog.get_logger().bind(side=side, **where))
+
+
+SAID: Final = {
+    "error": "error",
+    "connection_refused": "warning",
+    "order_rule_fired": "warning",
+    "listening": "info",
+    "multifd_recv_new_channel": "info",
+    "multifd_recv_channel_ended": "debug",
+    "migrate_set_state": "info",
+    "vfio_migration_set_device_state": "debug",
+    "vfio_load_bufs_thread_end": "info",
+    "vm_state": "info",
+}
+"""Events that a log tells as well, and how loudly; the event log has them all."""
+
+
+def of_events(side: str) -> Callable[[Event], None]:
+    """A subscriber that logs what `side` does, bound with the side, the channel and the device."""
+    logger = get(side)
+
+    def tell(event: Event) -> None:
+        level = SAID.get(event.event)
+        if level is not None:
+            fields = {name: value for name, value in event.fields.items() if name not in {"side", "event"}}
+            getattr(logger, level)(event.event, thread=event.thread, **fields)
+
+    return tell
+
+
+def wanted() -> bool:
+    """Whether the level asks for more than the last words that every failure prints anyway."""
+    return bool(_chosen and LEVELS.index(_chosen[-1]) < LEVELS.index("warning"))

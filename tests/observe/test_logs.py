@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from migemu.observe import logs
+from migemu.observe.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,3 +69,17 @@ def test_the_level_is_the_least_that_is_said(level: str, said: int) -> None:
     logs.get("source").debug("a")
     logs.get("source").warning("b")
     assert len(out.getvalue().splitlines()) == said
+
+
+def test_what_a_side_does_is_logged_with_its_place() -> None:
+    stream = io.StringIO()
+    logs.configure("info", stream)
+    assert logs.wanted()
+    tell = logs.of_events("destination")
+    tell(Event(1.0, "destination", "MainThread", "error", {"message": "lost", "channel": 3, "device": "vf0"}))
+    tell(Event(1.0, "destination", "load", "vfio_load_state_device_buffer_starved", {"idx": 1}))
+    (line,) = stream.getvalue().splitlines()
+    said = json.loads(line)
+    assert [said[key] for key in ("side", "channel", "device", "level")] == ["destination", 3, "vf0", "error"]
+    logs.configure("warning", stream)
+    assert not logs.wanted()
