@@ -8,7 +8,7 @@ time and a way to the event loop are handed in. All of it runs on the thread tha
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from migemu.errors import MigemuError, ScheduleError
 from migemu.link.order_lane import Lane
@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from migemu.scenario import Order, Until
     from migemu.threads.api import Threads
 
-    Later = Callable[[float, Callable[[], None]], object]
+    class Timer(Protocol):
+        """What `Later` returns."""
+
+        def cancel(self) -> None:
+            """It is not to be called any more."""
+            ...
+
+    Later = Callable[[float, Callable[[], None]], Timer]
     Post = Callable[[Callable[[], None]], object]
 
 PATIENCE_SHARE: Final = 0.5
@@ -122,6 +129,10 @@ class Orders:
         fits = (lane for lane in self._lanes if lane.stream == stream and lane.channel == channel)
         return next((lane for lane in fits if not lane.closed), None)
 
+    def now(self) -> float:
+        """The clock, in seconds."""
+        return self._threads.now()
+
     def fired(self, rule: Any, item: Item) -> None:
         """Say that a rule acts on an item."""
         if rule.tells:
@@ -168,9 +179,14 @@ class Orders:
                 self._threads.point("order_rule_expired", rule=rule.name, seconds=verdict.seconds)
             go()
 
-        self.later(verdict.seconds, lambda: end(expired=True))
+        timer = self.later(verdict.seconds, lambda: end(expired=True))
+
+        def met() -> None:
+            timer.cancel()
+            end(expired=False)
+
         if verdict.trigger is not None:
-            verdict.trigger.when(lambda: end(expired=False))
+            verdict.trigger.when(met)
 
     def broken(self, error: Exception) -> None:
         """A rule cannot be applied: that is this side's failure, with a name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,13 +21,12 @@ LINGER_NONE: Final = b"\1\0\0\0\0\0\0\0"
 """struct linger: closing the socket resets the connection."""
 
 
-def reset(transport: asyncio.BaseTransport) -> None:
+def reset(transport: Any) -> None:
     """Close so that the other side sees a reset."""
     sock = transport.get_extra_info("socket")
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NONE)
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
+    transport.abort()
 
 
 class Answers:

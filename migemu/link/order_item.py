@@ -73,6 +73,8 @@ class Item:
     within: str = ""
     number: int = 0
     """Counts the items of its connection and stream."""
+    came: float = 0.0
+    """When it came, in seconds of the side's clock."""
     begin: Callable[[Item], bool] | None = None
     deny: Callable[[str], None] | None = None
     settle: Callable[[], None] | None = None
@@ -140,6 +142,7 @@ class Item:
             self.section,
             self.within,
             self.number,
+            self.came,
             begin=self.begin,
             deny=self.deny,
             at=self.at,

@@ -46,6 +46,10 @@ class Side(Protocol):
         """The armed rules of a stream."""
         ...
 
+    def now(self) -> float:
+        """The clock, in seconds."""
+        ...
+
     def fired(self, rule: Any, item: Item) -> None:
         """A rule acts on an item."""
         ...
@@ -113,6 +117,7 @@ class Lane:
     def offer(self, item: Item) -> None:
         """The next item of this stream."""
         item.number = self._count
+        item.came = self.side.now()
         self._count += 1
         self._line.append(item)
         self.bytes += item.size

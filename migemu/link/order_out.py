@@ -201,7 +201,7 @@ class RuledMain(Ruled):
             self._gone()
 
     def _close(self, *, abort: bool) -> None:
-        if abort and isinstance(self._handle, asyncio.BaseTransport):
+        if abort and self._handle is not None:
             reset(self._handle)
         self._link.close(abort=abort)
 

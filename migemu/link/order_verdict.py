@@ -24,6 +24,10 @@ if TYPE_CHECKING:
         limit: float
         """Seconds a wait lasts when the rule does not say."""
 
+        def now(self) -> float:
+            """The clock, in seconds."""
+            ...
+
         def trigger(self, until: Until, stream: str) -> Trigger:
             """Something that is met once `until` has happened."""
             ...

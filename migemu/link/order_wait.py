@@ -22,12 +22,15 @@ def hold(order: Order, world: World) -> Made:
 
 
 def delay(order: Order, world: World) -> Made:
-    """Stay for a time (toxiproxy: latency), a random part of it from the seed."""
+    """Stay for a time (toxiproxy: latency), a random part of it from the seed.
+
+    The time counts from when the packet came: behind a slow one the next is not late twice.
+    """
     attributes = order.attributes
 
     def judge(item: Item) -> Verdict:
         extra = world.random(order, item, "jitter").random() * attributes.jitter if attributes.jitter else 0.0
-        return Wait(attributes.latency + extra)
+        return Wait(max(0.0, item.came + attributes.latency + extra - world.now()))
 
     return Made(judge)
 

@@ -26,22 +26,35 @@ def rules(text: str) -> tuple[Order, ...]:
     return loads(BASE + text, environ={}).order
 
 
+class Timer:
+    """A call to come."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
 class Clock:
     """Time that only moves when told."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._calls: list[tuple[float, int, Callable[[], None]]] = []
+        self._calls: list[tuple[float, int, Timer, Callable[[], None]]] = []
         self._numbers = count()
 
-    def later(self, seconds: float, call: Callable[[], None]) -> None:
-        heapq.heappush(self._calls, (self.now + seconds, next(self._numbers), call))
+    def later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        timer = Timer()
+        heapq.heappush(self._calls, (self.now + seconds, next(self._numbers), timer, call))
+        return timer
 
     def pass_by(self, seconds: float) -> None:
         end = self.now + seconds
         while self._calls and self._calls[0][0] <= end:
-            self.now, _, call = heapq.heappop(self._calls)
-            call()
+            self.now, _, timer, call = heapq.heappop(self._calls)
+            if not timer.cancelled:
+                call()
         self.now = end
 
 
@@ -88,6 +101,9 @@ class Bench:
             post=lambda call: call(),
             broken=self.errors.append,
         )
+
+    def now(self) -> float:
+        return self.clock.now
 
     def point(self, event: str, /, **fields: object) -> None:
         self.events.append((event, fields))
