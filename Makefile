@@ -3,13 +3,17 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types contract check clean
+.PHONY: demo faults test lint types contract check clean
 
 demo: $(VENV)/.done
 	$(BIN)/migemu run
 
 test: $(VENV)/.done
 	$(BIN)/pytest
+
+# Every fault at every moment of a migration between real processes, as a table; a quarter of an hour.
+faults: $(VENV)/.done
+	cd tests && $(abspath $(BIN))/python -m faults
 
 lint: $(VENV)/.done
 	$(BIN)/ruff check .

@@ -167,7 +167,12 @@ class Migration:
         self._enter("commit")
         parts.vm.disown()
         try:
-            parts.stream.command(extension.CMD_START)
+            parts.stream.queue_command(extension.CMD_START)
+        except MigemuError:
+            parts.vm.reclaim()  # it was not even handed to the socket
+            raise
+        try:
+            parts.main.flush()
             parts.vm.say_disowned()
             returns.wait(lambda: returns.shut is not None, "the destination's goodbye (SHUT)")
         except MigemuError as error:
@@ -182,12 +187,12 @@ class Migration:
         Raises:
             MigemuError: always, except where the destination says that the VM runs.
         """
-        gone = isinstance(error, PeerRefusedError) or self.parts.peer_state() == "gone"
-        if gone:
+        state = "gone" if isinstance(error, PeerRefusedError) else self.parts.peer_state()
+        if self.parts.returns.shut == 0 or state == "running":
+            return  # its SHUT may have come since: it has the VM, and may have ended well already
+        if state == "gone":
             self.parts.vm.reclaim()
             raise error
-        if self.parts.peer_state() == "running":
-            return
         told = "it was told to start the VM, so the VM stays stopped here; look at the destination"
         raise PeerUncertainError(f"{error.message}; {told}") from None
 

@@ -180,7 +180,10 @@ class Session:
         return asked.result()
 
     def cancel(self, reason: str) -> None:
-        """On the loop: end the migration on request; the VM stays here."""
+        """On the loop: end the migration on request; the VM stays here, unless it has been given up."""
+        if self._parts.vm.disowned:
+            self._threads.point("error", message=f"{reason}: too late, the destination has the VM")
+            return
         self.abort.set(CancelledMigrationError(reason, side="source", phase=self._parts.phase))
 
     async def _tick(self) -> None:

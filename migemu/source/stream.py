@@ -41,8 +41,12 @@ class Stream:
 
     def command(self, number: int, data: bytes = b"") -> None:
         """A MIG_CMD, flushed: marks are acted on when they are met."""
-        self._main.write(mainwriter.command(number, data))
+        self.queue_command(number, data)
         self._main.flush()
+
+    def queue_command(self, number: int, data: bytes = b"") -> None:
+        """A MIG_CMD, on its way to the socket; where this raises, nothing of it is."""
+        self._main.write(mainwriter.command(number, data))
 
     def ram_setup(self, ram: GuestRam) -> None:
         """SECTION_START of RAM with its block list, and its first barrier (the SYNCs are out already)."""

@@ -80,7 +80,8 @@ class FileSink:
     """A file that holds the data stream once the migration has been verified, and does not exist otherwise.
 
     It holds the data stream: without pre-copy the source's image; with it, the pre-copy data before the image
-    and what pre-copy left over after it, as the stream of a real data fd does.
+    and what pre-copy left over after it, as the stream of a real data fd does. Where the file system can, the
+    file has no name before it is kept, so that not even a process that is killed leaves one behind.
 
     Raises:
         ConfigError: the file cannot be made.
@@ -90,7 +91,7 @@ class FileSink:
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
         try:
-            self._fd = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            self._fd, self._named = _open_nameless(self._partial)
         except OSError as error:
             raise ConfigError(f"cannot keep the loaded state at {path}: {error.strerror}") from error
         self._offset = 0
@@ -103,6 +104,15 @@ class FileSink:
 
     def commit(self) -> None:
         """Give the file its name."""
+        if not self._named:
+            with contextlib.suppress(FileNotFoundError):
+                self._partial.unlink()
+            # With a directory's fd link() follows /proc's link to the file, as linkat(2) asks for.
+            folder = os.open(self._path.parent, os.O_PATH | os.O_CLOEXEC)
+            try:
+                os.link(f"/proc/self/fd/{self._fd}", self._partial, src_dir_fd=folder, follow_symlinks=True)
+            finally:
+                os.close(folder)
         self._partial.replace(self._path)
 
     def reset(self) -> None:
@@ -116,5 +126,15 @@ class FileSink:
             return
         os.close(self._fd)
         self._fd = -1
-        with contextlib.suppress(FileNotFoundError):
-            self._partial.unlink()
+        self._fd = -1
+        if self._named:
+            with contextlib.suppress(FileNotFoundError):
+                self._partial.unlink()
+
+
+def _open_nameless(path: Path) -> tuple[int, bool]:
+    """A file that is to become `path`, and whether it has that name already."""
+    try:
+        return os.open(path.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600), False
+    except OSError:  # not every file system has files without a name
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), True
