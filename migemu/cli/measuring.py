@@ -15,7 +15,8 @@ from rich.console import Console
 from migemu.cli.options import CONFIG, LINK, SET, link_settings
 from migemu.cli.run import migrate_pair
 from migemu.errors import CancelledMigrationError, UsageError
-from migemu.lab.runner import Measured, OneByOne, Runner
+from migemu.lab.executors import SideBySide
+from migemu.lab.runner import Executor, Measured, OneByOne, Runner
 from migemu.lab.study import ScanRecord, Spec, Study
 from migemu.lab.study_kept import Folder, Memory
 from migemu.lab.study_output import REPORT, publish, summarise
@@ -72,6 +73,14 @@ OPTIONS = (
         help="Keep raw figures, JSON, HTML report and charts there; an interrupted study goes on there.",
     ),
     click.option(
+        "--jobs",
+        type=click.IntRange(1, 1024),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="With --virtual: so many runs at a time, each in a process of its own.",
+    ),
+    click.option(
         "--json", "as_json", is_flag=True, help="Print a line of JSON for each run, the summary last."
     ),
 )
@@ -90,6 +99,7 @@ class Wishes:
     dilation: float | None
     virtual: bool
     out: Path | None
+    jobs: int
     as_json: bool
 
     def base(self) -> Scenario:
@@ -135,6 +145,18 @@ class Wishes:
         from migemu.lab.virtual import virtual_runner  # noqa: PLC0415  greenlets are for those who ask for them
 
         return virtual_runner
+
+    def executor(self) -> Executor:
+        """How many points at a time.
+
+        Raises:
+            UsageError: several, of runs that are measured in real time.
+        """
+        if self.jobs == 1:
+            return OneByOne()
+        if not self.virtual:
+            raise UsageError("--jobs goes with --virtual: real runs side by side would share the processors")
+        return SideBySide(self.jobs)
 
 
 def study_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -196,16 +218,18 @@ def measure(wishes: Wishes, spec: Spec, points: Sequence[Point], console: Consol
 
     Raises:
         CancelledMigrationError: it was interrupted; says how to go on.
+        UsageError: what was asked for cannot be combined.
     """
+    runner, executor = wishes.runner(), wishes.executor()
     kept = Memory() if wishes.out is None else Folder(prepare(wishes.out), spec)
     study = Study(spec, points, kept)
     try:
         if wishes.as_json:
-            study.run(wishes.runner(), OneByOne(), JsonLines(sys.stdout))
+            study.run(runner, executor, JsonLines(sys.stdout))
         else:
             _announce(study, console)
             with watching(console, kept.rows) as watcher:
-                study.run(wishes.runner(), OneByOne(), watcher)
+                study.run(runner, executor, watcher)
     except (CancelledMigrationError, KeyboardInterrupt):
         raise CancelledMigrationError(_interrupted(study, wishes.out)) from None
     if isinstance(kept, Folder):
