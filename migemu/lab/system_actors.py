@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from migemu.destination.mainchannel import End
 from migemu.errors import CancelledMigrationError, ConnectionLostError, InvariantError, MigemuError
-from migemu.lab.system_faults import CANCEL, CHANNEL_ENDS, CHANNEL_FAILS, MAIN_ENDS
+from migemu.lab.system_faults import CANCEL, CHANNEL_ENDS, CHANNEL_FAILS, MAIN_ENDS, PACKET_LOST
 from migemu.wire.multifd import RamPacket, sync_packet
 from migemu.wire.vfio import FLAG_CONFIG
 
@@ -50,7 +50,9 @@ class ChannelActor:
     def run(self) -> None:
         """The connection's life."""
         for delivery in self._row:
-            if self._closed or self._fault(delivery) or not self._deliver(delivery):
+            if self._closed or self._fault(delivery):
+                return
+            if not self._lost(delivery) and not self._deliver(delivery):
                 return
 
     def _fault(self, delivery: Delivery) -> bool:
@@ -63,6 +65,12 @@ class ChannelActor:
             self._end("reset by peer")
             return True
         return False
+
+    def _lost(self, delivery: Delivery) -> bool:
+        """Whether this packet never comes, by decision; a SYNC that is withheld is another story."""
+        if delivery.ends is not None or delivery.sync:
+            return False
+        return bool(self._threads.choose(PACKET_LOST, 2, f"on channel {self._channel}: {delivery.label}"))
 
     def _end(self, reason: str) -> None:
         lost = ConnectionLostError(f"connection failed: {reason}", channel=self._channel) if reason else None

@@ -19,6 +19,8 @@ CHANNEL_FAILS: Final = "channel-fails"
 """A multifd connection fails between two packets (RST)."""
 MAIN_ENDS: Final = "main-ends"
 """The main connection closes before the stream's end."""
+PACKET_LOST: Final = "packet-lost"
+"""A packet of a multifd channel never comes."""
 PARTIAL_WRITE: Final = "partial-write"
 """A device takes only half of what it is given."""
 WRITE_ERROR: Final = "write-error"
@@ -30,6 +32,7 @@ FAULTS: Final = {
     CHANNEL_ENDS: "a multifd connection closes between two packets, without an error",
     CHANNEL_FAILS: "a multifd connection fails between two packets",
     MAIN_ENDS: "the main connection closes before the stream's end",
+    PACKET_LOST: "a packet of a multifd channel never comes",
     PARTIAL_WRITE: "a device takes only half of what it is given",
     WRITE_ERROR: "a write into a device fails",
     CANCEL: "a person ends the migration",

@@ -38,6 +38,19 @@ FILES = {
     "B30": "b30_unlimited_queue",
     "B31": "b31_receivers_load",
     "B34": "b34_use_after_destroy",
+    "D1": "d1_failed_channel_after_eof",
+    "D2": "d2_clean_eof_at_flush",
+    "D3": "d3_load_error_untold",
+    "D4": "d4_token_not_handed_on",
+    "D5": "d5_mutex_bql_flush",
+    "C5": "c5_lost_packet",
+    "C7": "c7_data_before_setup",
+    "E6": "e6_flush_withheld",
+    "K6": "k6_missing_idx",
+    "K19": "k19_no_switchover_start",
+    "K20": "k20_switchover_start_twice",
+    "mark-without-data": "mark_without_data",
+    "ready-device-waits": "ready_device_waits",
 }
 """Bug to its file, in the order of the catalogue; loaded when asked for."""
 

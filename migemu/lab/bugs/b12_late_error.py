@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from migemu.destination.finish import Finish
-from migemu.handoff.load_thread import LoadThread
 from migemu.lab.bugs.bug import Bug, Hunt, Story
-from migemu.lab.bugs.qemu_like import RecordingCore
+from migemu.lab.bugs.qemu_like import AwaitsEveryLoader, RecordingCore
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
 from migemu.lab.system_parts import Parts
 from migemu.lab.system_traffic import ends
 
 
-class OnlyItsOwnErrors(LoadThread):
+class OnlyItsOwnErrors(AwaitsEveryLoader):
     """Waits for the load threads and does not look for anybody else's error."""
 
     def stream_end(self) -> None:
-        """Until the last load thread has ended."""
-        pool = self.machine.pool
-        with self.machine.without_bql(), pool._lock:  # noqa: SLF001  the wait without its check
-            while pool._running:  # noqa: SLF001
-                pool._ended.wait()  # noqa: SLF001
+        """Until the last load thread has ended, and that is all."""
+        self.await_loaders()
 
 
 class StartsAnyway(Finish):

@@ -38,8 +38,8 @@ class Connecting:
 class Channels:
     """One run: a thread for each connection attempt, and the migration thread that waits for them.
 
-    The real source gathers its attempts in one coroutine (``source/dial.py``), which is the correct variant by
-    construction; QEMU makes each channel in a thread of its own, and that is what is modelled.
+    The real source gathers its attempts in one coroutine (``source/dial.py``), which is the correct variant
+    by construction; QEMU makes each channel in a thread of its own, and that is what is modelled.
     """
 
     def __init__(self, *, all_attempted: bool) -> None:

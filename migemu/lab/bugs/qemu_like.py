@@ -9,12 +9,14 @@ steps away.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from migemu.destination.core import Core
 from migemu.errors import CancelledMigrationError, ConnectionLostError
 from migemu.handoff.load_ready import LoadReady
+from migemu.handoff.load_thread import LoadThread
 from migemu.handoff.machine import Config
+from migemu.threads.sync import Abort
 from migemu.wire.vfio import unwrap_config
 
 if TYPE_CHECKING:
@@ -117,19 +119,46 @@ class QemuCore(Core):
             self.pool.join(seconds)
 
 
-class RecordingCore(Core):
-    """An error of a receive thread is recorded, for whoever looks next, and wakes nobody."""
+class RecordingAbort(Abort):
+    """An error is recorded, for whoever looks next, and wakes nobody (migrate_set_error)."""
 
-    def failed(self, error: MigemuError) -> None:
+    def set(self, error: MigemuError) -> bool:
         """Record the first one."""
-        if self.abort.error is None:
-            self.abort.error = error.at(side="destination", phase=self.incoming.phase)
-            self.threads.point("error", message=str(error), kind=type(error).__name__, **error.where())
+        if self.error is not None:
+            return False
+        self.error = error
+        self._threads.point("error", message=str(error), kind=type(error).__name__, **error.where())
+        return True
+
+
+class RecordingCore(Core):
+    """The main thread looks for errors where it looks; the devices' own cleanup wakes the load threads."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.abort.__class__ = RecordingAbort
 
     def cleanup(self, seconds: float) -> bool:
-        """The devices' own cleanup asks the load threads to leave."""
+        """Ask the load threads to leave."""
         self.handoff.abort(self.abort.error or ConnectionLostError("the migration was given up"))
         return super().cleanup(seconds)
+
+
+class AwaitsEveryLoader(LoadThread):
+    """Waits for all load threads, whatever any of them met, and looks for errors afterwards."""
+
+    def stream_end(self) -> None:
+        """qemu_loadvm_thread_pool_wait, with the BQL dropped."""
+        self.check_started()
+        self.await_loaders()
+        self.machine.abort.check()
+
+    def await_loaders(self) -> None:
+        """Until the last one has ended."""
+        pool = self.machine.pool
+        with self.machine.without_bql(), pool._lock:  # noqa: SLF001  the wait without its look at errors
+            while pool._running:  # noqa: SLF001  as above
+                pool._ended.wait()  # noqa: SLF001  as above
 
 
 def plain_mutex(slot: Slot) -> Lock:
