@@ -66,6 +66,7 @@ class Fault:
         victim: the side that is killed, and says nothing more.
         by_phase: whether it may happen in any phase; otherwise the settings say when.
         survives: the migration completes in spite of it.
+        full: a folder of the cell that lies on a disk with no room; needs root.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Fault:
     by_phase: bool = True
     survives: bool = False
     proxied: bool = False
+    full: str | None = None
 
 
 @dataclass
@@ -114,6 +116,8 @@ class Cell:
 
     def _clear(self, bench: Bench) -> None:
         os.environ.pop("TMPDIR")
+        if self.fault.full is not None:
+            subprocess.run(["umount", "-l", str(self.folder / self.fault.full)], check=True)
         if self.proxy is not None:
             self.proxy.close()
         for side in bench.sides:
@@ -123,7 +127,12 @@ class Cell:
             side.process.communicate()
 
     def _play(self, bench: Bench) -> None:
-        keep = f"device.0.keep={self.folder / 'kept'}"
+        if self.fault.full is not None:
+            tiny = self.folder / self.fault.full
+            tiny.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(tiny)], check=True)
+        (self.folder / "kept").mkdir(exist_ok=True)
+        keep = f"device.0.keep={self.folder / 'kept' / 'state'}"
         destination, address = bench.destination(*sets(*SLOW, keep, *self.fault.overrides))
         target = address
         if self.fault.proxied:
@@ -154,7 +163,7 @@ class Cell:
         self._judge_words(ends)
         if listens(address):
             self.problems.append("somebody still listens there")
-        left = [path.name for path in [*self.scratch.iterdir(), *self.folder.glob("*.partial")]]
+        left = [path.name for path in [*self.scratch.iterdir(), *self.folder.glob("kept/*.partial")]]
         if left:
             self.problems.append(f"left behind: {left}")
 
@@ -166,7 +175,9 @@ class Cell:
         said = {name: text for name, (_, text) in ends.items() if name != self.fault.victim}
         if any("Traceback" in text for text in said.values()):
             self.problems.append("a traceback")
-        if ends["source"][0] == 0 or (self.fault.victim == "source" and ends["destination"][0] == 0):
+        if (ends["source"][0] == 0 and not self.fault.full) or (
+            self.fault.victim == "source" and ends["destination"][0] == 0
+        ):
             self.completed = True
             return  # too late to hurt: the VM had been handed over
         if self.fault.survives:
@@ -281,6 +292,8 @@ FAULTS = [
         by_phase=False,
         survives=True,
     ),
+    Fault("full disk, loaded state", told="No space left on device", by_phase=False, full="kept"),
+    Fault("full disk, results", told="results could not be written", by_phase=False, full="side0"),
     Fault("device stall", told=LATE, overrides=("device.0.injected.stall_at=1 MiB",), by_phase=False),
     Fault(
         "memory cap met",
@@ -299,4 +312,5 @@ def cells() -> list[tuple[str, Fault]]:
     """Every (phase, fault) there is."""
     everything = [(phase, fault) for fault in FAULTS for phase in PHASES]
     fitting = [(p, f) for p, f in everything if f.by_phase or p == SETTLED]
-    return [(p, f) for p, f in fitting if not (f.proxied and p == "connect")]
+    able = [(p, f) for p, f in fitting if f.full is None or os.geteuid() == 0]
+    return [(p, f) for p, f in able if not (f.proxied and p == "connect")]
