@@ -40,6 +40,9 @@ PATH_COLOURS = {
 }
 """As in the timelines."""
 
+LEAST_RUNS = 3
+"""Runs below which nothing is said of a ratio: its interval is what little was seen."""
+
 MOST_TIMELINES = 48
 """Timelines on a page; of a larger study only the last point's are drawn."""
 
@@ -126,7 +129,10 @@ def result_table(comparison: Comparison) -> Html:
     shown = columns(comparison)
     words = sum(column.words for column in shown if column.group == "design")
     special: dict[str, Cell] = {"verdict": _verdict}
-    rows = [[special.get(column.head, column.cell)(point) for column in shown] for point in comparison.points]
+    rows = [
+        [_unbroken(special.get(column.head, column.cell)(point)) for column in shown]
+        for point in comparison.points
+    ]
     return table([column.head for column in shown], rows, words=words)
 
 
@@ -150,6 +156,8 @@ def ratios(comparison: Comparison) -> Html:
 
 
 def _verdict_of(ratio: Spread) -> str:
+    if ratio.runs < LEAST_RUNS:
+        return ""
     if ratio.low > 1:
         return "longer"
     return "shorter" if ratio.high < 1 else ""

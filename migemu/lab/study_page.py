@@ -115,8 +115,8 @@ def _lines(
 
 def line_name(point: PointSummary, axis: str) -> str:
     """What a point shares with the others of its line."""
-    rest = {key: value for key, value in point.settings.items() if key != axis}
-    return next(iter(rest.values())) if list(rest) == ["handoff"] else ", ".join(map("=".join, rest.items()))
+    rest = [(key, value) for key, value in point.settings.items() if key != axis]
+    return ", ".join(value if key == "handoff" else f"{key}={value}" for key, value in rest)
 
 
 def typical_timeline(folder: Path) -> Html:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LINES = ("--", ":", "-.")
 """How moments are drawn; no more than these."""
 
+LONG_LABEL = 26
+"""Characters of a legend's label beyond which four do not fit beside each other."""
+
 
 class Stack(NamedTuple):
     """One stacked bar: its label and the parts it consists of."""
@@ -173,7 +176,8 @@ def _finish(axes: Axes, x: str, *, legend: int) -> None:
     axes.grid(axis="x", color=GRID)
     axes.tick_params(length=0)
     if legend:
+        most = 4 if max(map(len, axes.get_legend_handles_labels()[1])) <= LONG_LABEL else 2
         above = axes.legend(
-            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(legend, 4), borderaxespad=0.3
+            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(legend, most), borderaxespad=0.3
         )
         above.set_frame_on(False)
