@@ -92,7 +92,10 @@ class CaptureWriter:
         for tape in self._tapes:
             tape.finish()
         for file in self._files.values():
-            self._guard(file.close)
+            try:
+                file.close()
+            except OSError as error:
+                self._error = self._error or error
         if self._error is None:
             return None
         return MigemuError(f"the recording in {self._folder} is not whole: {self._error.strerror}")
