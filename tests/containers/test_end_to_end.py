@@ -181,6 +181,16 @@ def test_a_sweep_between_the_two_leaves_the_report_of_one_machine(engine: Engine
     assert {"sweep.json", "report.html"} <= {path.name for path in kept.iterdir()}
 
 
+@pytest.mark.parametrize(
+    ("bug", "code", "said"), [("b31-crossed-channels", 0, "agree"), ("k06-idx-missing", 1, "idx 3")]
+)
+def test_an_ordering_bug_is_replayed_between_the_two(engine: Engine, bug: str, code: int, said: str) -> None:
+    scenario = str(ROOT / "configs" / "order" / f"{bug}.toml")
+    done = with_settings(engine, BUG=scenario).migrate("bug", "--profile", "bug")
+    assert done.returncode == code, done.stdout[-3000:] + done.stderr
+    assert said in done.stdout
+
+
 def test_limits_come_from_variables_and_the_engine_holds_them(engine: Engine) -> None:
     with_settings(engine, DESTINATION_CPUS="0.5", DESTINATION_MEMORY="300m")
     assert engine.compose("up", "-d", "--no-build", "destination").returncode == 0
