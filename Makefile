@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo faults test lint types contract check clean
+.PHONY: demo faults fuzz test lint types contract check clean
 
 demo: $(VENV)/.done
 	$(BIN)/migemu run
@@ -14,6 +14,13 @@ test: $(VENV)/.done
 # Every fault at every moment of a migration between real processes, as a table; a quarter of an hour.
 faults: $(VENV)/.done
 	cd tests && $(abspath $(BIN))/python -m faults
+
+# A million inputs for the parsers of the wire, then half an hour of whole destinations.
+fuzz: $(VENV)/.done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	cd tests && for target in main multifd hello returns small; do \
+		$(abspath $(BIN))/python -m fuzz $$target -runs=200000 -max_len=20000 || exit 1; done
+	cd tests && $(abspath $(BIN))/python -m fuzz destination -max_total_time=1800 -max_len=64
 
 lint: $(VENV)/.done
 	$(BIN)/ruff check .

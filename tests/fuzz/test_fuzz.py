@@ -1,0 +1,53 @@
+"""What fuzzing found stays mended, and a few hundred new inputs in every run of the tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fuzz.destination import QUEUE, play
+from fuzz.tape import good, spoiled
+from fuzz.wire import PARSERS, feed
+from migemu.errors import MigemuError
+
+REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*/*"))
+RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.parametrize("kept", REGRESSIONS, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_an_input_that_found_something_finds_nothing_any_more(kept: Path) -> None:
+    data = kept.read_bytes()
+    if kept.parent.name == "destination":
+        play(spoiled(data))
+    else:
+        feed(PARSERS[kept.parent.name], data)
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+@RELAXED
+@given(data=st.binary(max_size=400))
+def test_any_bytes_are_items_or_errors_of_the_tree(parser: str, data: bytes) -> None:
+    feed(PARSERS[parser], data)
+
+
+@RELAXED
+@given(data=st.binary(min_size=6, max_size=31))
+def test_a_spoiled_migration_ends_with_the_right_bytes_or_a_named_error(data: bytes) -> None:
+    outcome = play(spoiled(data))
+    assert outcome.running or isinstance(outcome.error, MigemuError)
+    assert outcome.peak <= QUEUE
+
+
+@pytest.mark.parametrize("extended", [True, False])
+def test_an_unspoiled_one_completes(extended: bool) -> None:  # noqa: FBT001  a case
+    assert play(good(extended=extended)).running
+
+
+def test_the_fuzzer_would_notice_a_wrong_byte() -> None:
+    main, *channels = good()
+    spoiled_page = bytearray(channels[0])
+    spoiled_page[-5] ^= 1  # the last byte of a device's buffer
+    assert not play((main, bytes(spoiled_page), *channels[1:])).running
