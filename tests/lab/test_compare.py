@@ -195,13 +195,14 @@ def test_one_accident_among_natural_failures_is_still_an_accident() -> None:
 
 
 def test_loading_config_early_where_it_must_not_be_is_a_weakness_of_those_that_may() -> None:
-    def weak(design: str) -> set[str]:
-        scenario = ARM.model_copy(update={"handoff": design})
+    def weak(design: str, machine: Scenario = ARM) -> set[str]:
+        scenario = machine.model_copy(update={"handoff": design})
         return set(weaknesses(scenario.model_dump(mode="json")))
 
     assert weak("load-thread") == {"config-after-iterables"}
     assert weak("load-ready") == set()
     assert weak("recv-loads") == {"ends"}
+    assert weak("load-thread", machine=BASE) == set()
 
 
 def test_what_was_left_out_stands_in_the_table_with_its_reason() -> None:
