@@ -15,6 +15,7 @@ from rich.console import Console
 
 from migemu.cli.captures import RECORD
 from migemu.cli.options import LINK, link_settings, read_scenario, scenario_options
+from migemu.cli.pingpong import PING_PONG, ping_pong
 from migemu.cli.place import Place, placed
 from migemu.errors import MigemuError, UsageError
 from migemu.observe import events
@@ -47,6 +48,7 @@ LINE_LIMIT = 1 << 20
     "--virtual", is_flag=True, help="In virtual time: both sides in one process, link and clock modelled."
 )
 @RECORD
+@PING_PONG
 def run(
     config: Path | None,
     overrides: tuple[str, ...],
@@ -55,9 +57,15 @@ def run(
     as_json: bool,  # noqa: FBT001  click's
     virtual: bool,  # noqa: FBT001  click's
     record: Path | None,
+    rounds: int | None,
 ) -> None:
     """Migrate CONFIG (or the built-in default) between two processes on this machine."""
     scenario = read_scenario(config, (*link_settings(link), *overrides))
+    if rounds is not None:
+        if virtual or record is not None or out is not None:
+            raise UsageError("--ping-pong keeps nothing: leave out --virtual, --record and --out")
+        ping_pong(scenario, rounds)
+        return
     folder = prepare(out) if out is not None else None
     if virtual:
         check_modelled(scenario, record)

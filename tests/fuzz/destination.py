@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fuzz.tape import Streams
 from migemu.destination.core import Core, Plan
 from migemu.destination.mainchannel import End
 from migemu.errors import MigemuError
@@ -30,6 +29,7 @@ from security.scripted import CHANNELS, DEVICE, PAGE, PAGES, UUID
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fuzz.tape import Streams
     from migemu.threads.sync import Bql
 
 LIMITS = WireLimits(max_payload=1 << 20, max_non_iterable=1 << 20, max_vmdesc=1 << 16)
@@ -101,7 +101,7 @@ class Fed:
             records = reader.feed(self.streams[0])
             reader.ended()
         except MigemuError as met:
-            records, error = records_before(reader), met
+            records, error = reader.salvaged, met
         for record in records:
             self.core.queue.put(record)
         self.core.queue.put(End(error))
@@ -128,11 +128,6 @@ class Fed:
                 self.go_on.wait()
             self.released.discard(channel)
         return self.core.abort.error is None
-
-
-def records_before(reader: MainReader) -> list[object]:
-    """What was whole before the error."""
-    return list(reader.salvaged)
 
 
 def play(streams: Streams, script: Sequence[int] = ()) -> Outcome:
