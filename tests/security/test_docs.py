@@ -1,0 +1,40 @@
+"""The page about reliability tells what is tested: no row, limit or fault is missing there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from faults.cells import FAULTS
+from migemu.scenario import Limits, Timeouts
+from security.rows import ROWS
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+
+
+def mentioned() -> set[str]:
+    """The identifiers in the first column of the table, ranges spelled out."""
+    found: set[str] = set()
+    for line in PAGE.splitlines():
+        if not re.match(r"\| [A-K]\d", line):
+            continue
+        cell = line.split("|")[1]
+        for letter, first, last in re.findall(r"([A-K])(\d+) to [A-K](\d+)", cell):
+            found |= {f"{letter}{number}" for number in range(int(first), int(last) + 1)}
+        found |= set(re.findall(r"[A-K]\d+b?", cell))
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in ROWS])
+def test_a_row_that_is_played_stands_on_the_page(name: str) -> None:
+    identifiers = re.findall(r"\b[A-K]\d+b?\b", name)
+    assert identifiers
+    assert set(identifiers) <= mentioned()
+
+
+def test_every_limit_and_fault_stands_there() -> None:
+    names = [*Limits.model_fields, *Timeouts.model_fields]
+    assert [name for name in names if name != "on_cap" and name not in PAGE] == []
+    assert [fault.name for fault in FAULTS if fault.name not in PAGE] == []
