@@ -62,7 +62,8 @@ def start(bench: Bench, moment: str, victim: str) -> dict[str, Side] | None:
     """Both processes, at the moment; None when the victim is not there yet."""
     teller, fields, event = MOMENTS[moment]
     sets = [word for override in SLOW for word in ("--set", override)]
-    connect = ("--set", "timeouts.connect=2 s")
+    # Whoever waits in vain for the other waits this long; the others must meet on a busy machine too.
+    connect = ("--set", f"timeouts.connect={2 if event == 'listening' else 8} s")
     destination, address = bench.destination(*sets, *connect)
     if event == "listening" and victim == "source":
         return None
