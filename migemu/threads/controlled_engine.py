@@ -70,6 +70,7 @@ class Engine(Decider):
         limit: the number of steps at which a run is cut off.
         watched: the objects that the invariants `checks` look at; `guards`: the locks among them.
         log: of the steps from `base` on, or None.
+        subject: the system that runs, for who wants to look at it.
         recorder: writes a trace, if one is wanted.
     """
 
@@ -85,12 +86,14 @@ class Engine(Decider):
         "limit",
         "log",
         "recorder",
+        "subject",
         "watched",
     )
 
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules)
         self.limit = rules.max_steps
+        self.subject: object = None
         self.conditions: list[ControlledCondition] = []
         self.watch_nothing()
         self.building = False

@@ -29,6 +29,10 @@ class Timers:
         task.ticket = self._made
         heappush(self._heap, (due, self._made, task))
 
+    def dues(self) -> dict[Task, float]:
+        """Who expires when."""
+        return {task: due for due, ticket, task in self._heap if task.ticket == ticket}
+
     def next_due(self) -> float | None:
         """The earliest time at which something expires; None when nothing ever does."""
         heap = self._heap

@@ -70,7 +70,8 @@ class Recorder:
 
     def note(self, text: str) -> None:
         """Something happened in the running step."""
-        if not self._engine.building and not self._engine.over:  # what unwinds afterwards did not happen
+        engine = self._engine
+        if not (engine.building or engine.ended or engine.over):  # what comes after the end did not happen
             self._notes.append(text)
 
     def close(self, task: Task, number: int) -> None:

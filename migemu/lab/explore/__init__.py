@@ -15,6 +15,7 @@ from migemu.lab.explore.randomwalk import RandomWalk
 from migemu.lab.explore.report import Report, report
 from migemu.lab.explore.runner import Runner
 from migemu.lab.explore.shrink import Shrunk, shrink
+from migemu.lab.explore.states import States
 from migemu.lab.explore.tokens import Token, decode, encode
 from migemu.threads.controlled_rules import EARLY_TIMEOUT, SPURIOUS_WAKEUP, Rules
 
@@ -35,6 +36,7 @@ __all__ = [
     "Rules",
     "Runner",
     "Shrunk",
+    "States",
     "Strategy",
     "System",
     "Token",

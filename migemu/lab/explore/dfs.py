@@ -90,8 +90,7 @@ class Dfs:
 
     def learn(self, run: Run) -> None:
         """Find the races of the last run and ask for their other order."""
-        if run.ended in CUT_SHORT:
-            self._cut_short = True
+        self.saw(run)
         if not self.reduce:
             return
         if self._rehearsed:
@@ -99,15 +98,22 @@ class Dfs:
                 self._history.add(entry)
             return
         self._history.shrink(self._base)
-        for step, entry in enumerate(self._log, self._base):
-            node = self._sources.get(step)
-            if node is not None:
-                node.saw(entry[1], entry[2])
+        for entry in self._log:
             for race in self._history.add(entry):
                 self._insist(*race)
         for wish in run.blocked:
             for race in self._history.wish(*wish):
                 self._insist(*race)
+
+    def saw(self, run: Run) -> None:
+        """Remember the footprints of the steps that were taken."""
+        if run.ended in CUT_SHORT:
+            self._cut_short = True
+        if not self._rehearsed:
+            for step, entry in enumerate(self._log, self._base):
+                node = self._sources.get(step)
+                if node is not None:
+                    node.saw(entry[1], entry[2])
 
     def _insist(self, step: int, initials: int, preferred: int) -> None:
         node = self._sources.get(step)
@@ -128,9 +134,13 @@ class Dfs:
             return f"all schedules with at most {self.preemptions} preemptions"
         return None
 
+    def extent(self) -> str:
+        """Nothing to say beyond the number of schedules."""
+        return ""
+
     def label(self) -> str:
         """How the last schedule was made."""
-        return "dfs"
+        return self.name
 
     def dump(self) -> dict[str, Any]:
         """Where the search stands, as JSON can hold it."""
@@ -162,14 +172,15 @@ class Dfs:
         menu = [task.tid for task in ready]
         if current is not None:
             menu.insert(0, current.tid)
-        choice = self._first_awake(menu)
+        choice = self.first_awake(menu)
         if len(menu) > 1:
             self._script.append(choice)
             if not self._too_deep():
                 self._nodes.append(self._node(menu, choice, going=current is not None))
         return choice
 
-    def _first_awake(self, menu: list[int]) -> int:
+    def first_awake(self, menu: list[int]) -> int:
+        """The place of the first thread that is not asleep; without one, the run only repeats others."""
         sleep = self._engine.sleep
         choice = next((place for place, tid in enumerate(menu) if tid not in sleep), -1)
         if choice < 0:

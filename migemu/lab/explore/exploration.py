@@ -116,7 +116,7 @@ class Exploration:
         if bound is not None:
             return f"bound met: {bound} ({self.outcome.schedules} schedules)"
         self.outcome.exhausted = True
-        return f"exhausted: {self.outcome.schedules} schedules"
+        return f"exhausted: {self.outcome.schedules} schedules{self._strategy.extent()}"
 
     def _count(self, run: Run) -> None:
         outcome = self.outcome

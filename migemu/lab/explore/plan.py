@@ -99,6 +99,10 @@ class Strategy(Protocol):
         """When no schedule is left: the bound that kept the search from being complete, if there was one."""
         ...
 
+    def extent(self) -> str:
+        """What there was, beyond the number of schedules."""
+        ...
+
     def label(self) -> str:
         """How the last schedule was made, in words."""
         ...

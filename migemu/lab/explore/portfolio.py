@@ -58,6 +58,10 @@ class Portfolio:
         """The bound of the member that ended."""
         return self._member.verdict()
 
+    def extent(self) -> str:
+        """What the member that ended has to say."""
+        return self._member.extent()
+
     def label(self) -> str:
         """How the last schedule was made."""
         return self._member.label()

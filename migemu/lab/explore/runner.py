@@ -37,7 +37,7 @@ class Runner:
     def run(self, plan: Plan, threads: ControlledThreads | None = None) -> Run:
         """Run the schedule `plan`, on `threads` if they are given."""
         engine = self.engine
-        self.system = system = self.make_system()
+        self.system = engine.subject = system = self.make_system()
         seam = ControlledThreads(engine) if threads is None else threads
         engine.run(
             lambda: system.build(seam),

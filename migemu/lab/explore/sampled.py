@@ -62,6 +62,10 @@ class Sampled:
         """A sample is never everything."""
         return None
 
+    def extent(self) -> str:
+        """Nothing to say beyond the number of schedules."""
+        return ""
+
     def label(self) -> str:
         """How the last schedule was made."""
         return f"{self.name}, seed {self.seed}"
