@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from migemu.link.order_verdict import Drop, Made, Move, Repeat
 
 if TYPE_CHECKING:
-    from migemu.link.order_verdict import World
+    from migemu.link.order_item import Item
+    from migemu.link.order_verdict import Verdict, World
     from migemu.scenario import Order
 
 
@@ -24,6 +25,11 @@ def duplicate(order: Order, _world: World) -> Made:
 
 
 def move(order: Order, _world: World) -> Made:
-    """Deliver on another multifd channel."""
+    """Deliver on another multifd channel; what is on the main channel has no other."""
     verdict = Move(order.attributes.to or 0)
-    return Made(lambda item: None if item.channel == verdict.channel else verdict)
+
+    def judge(item: Item) -> Verdict | None:
+        elsewhere = isinstance(item.channel, int) and item.channel != verdict.channel
+        return verdict if elsewhere else None
+
+    return Made(judge)
