@@ -60,7 +60,7 @@ class StreamReader(Generic[T]):
 
     @property
     def straight(self) -> bool:
-        """Whether all of the next :meth:`get_buffer` is inside a payload, of which only the length counts here.
+        """Whether all of the next :meth:`get_buffer` is inside a payload: only its length counts here.
 
         Whoever does not want the payload may pass the bytes on elsewhere and only say how many came.
         """
