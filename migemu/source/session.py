@@ -121,6 +121,7 @@ class Session:
         try:
             await self._dialer.connect(host, port, self._main, self._links)
             self._pacing.ceiling(link.fileno() for link in (self._main, *self._links))
+            self._say_progress()
             self._threads.spawn("migration", self._migrate)
             await asyncio.wait_for(self._done.wait(), self._scenario.timeouts.total)
         except TimeoutError:
@@ -128,7 +129,7 @@ class Session:
             self.abort.set(PeerTimeoutError(f"not over after timeouts.total = {limit:g} s", side="source"))
         except MigemuError as error:
             self.abort.set(error.at(side="source", phase="connect"))
-        self._threads.point("progress", **self._progress().fields())  # what short runs have of CPU and memory
+        self._say_progress()  # what short runs have of CPU and memory
         await self._close()
         ticker.cancel()
         return self._verdict()
@@ -189,7 +190,7 @@ class Session:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            self._threads.point("progress", **self._progress().fields())
+            self._say_progress()
             self._check_stage()
 
     def _check_stage(self) -> None:
@@ -198,6 +199,9 @@ class Session:
             self._stages.check(self._parts.phase)
         except MigemuError as error:
             self.abort.set(error.at(side="source"))
+
+    def _say_progress(self) -> None:
+        self._threads.point("progress", **self._progress().fields())
 
     def _progress(self) -> Progress:
         used = usage()
