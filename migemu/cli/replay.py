@@ -15,6 +15,7 @@ import uvloop
 from rich.console import Console
 
 from migemu.cli.address import parse_address
+from migemu.cli.replay_token import is_token, replay_token
 from migemu.cli.replayed import Destination
 from migemu.errors import MigemuError, ScheduleError, UsageError
 from migemu.lab.capture import Capture
@@ -59,6 +60,14 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="For a destination of its own: set a value over the recorded scenario; repeatable.",
 )
+@click.option(
+    "--scenario",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="For a TOKEN: the scenario it was made with, unless that was the stock one or a bug's.",
+)
+@click.option("--real", is_flag=True, help="For a TOKEN: two real processes over real sockets.")
+@click.option("--times", type=click.IntRange(1), default=1, help="With --real: how often.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON Lines instead of a view.")
 def replay(
     capture: Path,
@@ -66,19 +75,28 @@ def replay(
     speed: str,
     rules: Path | None,
     overrides: tuple[str, ...],
+    scenario: Path | None,
+    real: bool,  # noqa: FBT001  click's
+    times: int,
     as_json: bool,  # noqa: FBT001  click's
 ) -> None:
     """Play the migration recorded in CAPTURE into a destination: the same bytes in the same packet order.
 
     CAPTURE is what --record made, or the connections' files of a real QEMU. The destination verifies as it
     did then. One of its own also takes the packets in the recorded order, whatever the sockets do.
+
+    In the place of CAPTURE stands a TOKEN that `migemu explore` or `migemu bugs` printed: that very schedule,
+    step by step.
     """
+    if is_token(capture):
+        replay_token(str(capture), scenario, overrides, real=real, times=times, as_json=as_json)
+        return
     found = Capture(capture)
     if connect is not None and overrides:
         raise UsageError("--set is for a destination of the replay's own; leave --connect out")
-    scenario = load(rules) if rules is not None else found.scenario() or default()
-    armed = rules_for(scenario, "source") if rules is not None else ()
-    run = Run(found, scenario.model_copy(update={"order": armed}), paced=speed == "recorded")
+    played = load(rules) if rules is not None else found.scenario() or default()
+    armed = rules_for(played, "source") if rules is not None else ()
+    run = Run(found, played.model_copy(update={"order": armed}), paced=speed == "recorded")
     if as_json:
         run.show(json_lines(sys.stdout), connect, overrides)
     else:

@@ -160,6 +160,7 @@ class MainActor:
                 self._queue.put_burst([End(None)])
                 return
             self._queue.put_burst(burst.records())
+            self._threads.point("main_channel_brings", what=burst.label)
 
     def close(self) -> None:
         """The session lets go of the connection."""

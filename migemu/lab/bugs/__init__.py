@@ -8,12 +8,11 @@ the rooms below the lab knows of them.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from migemu.errors import UsageError
+from migemu.lab.bugs.bug import Bug
 
-if TYPE_CHECKING:
-    from migemu.lab.bugs.bug import Bug
+__all__ = ["Bug", "catalogue", "get", "names"]
 
 FILES = {
     "B1": "b01_config_before_data",

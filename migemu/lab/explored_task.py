@@ -1,0 +1,139 @@
+"""One exploration as `migemu explore` was asked for it: by strategy, resumable, on several processes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from migemu.errors import ScheduleError, UsageError
+from migemu.lab.explore import (
+    Dfs,
+    Narrative,
+    Pct,
+    Portfolio,
+    RandomWalk,
+    Report,
+    Runner,
+    Shrunk,
+    explore,
+    frontier,
+    narrate,
+    report,
+    shrink,
+)
+from migemu.lab.explore.plan import Plan
+from migemu.lab.explore.replaying import Follower
+from migemu.lab.explored_jobs import explore_with_jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from migemu.lab.explore import Budget, Failure, Outcome, Rules, Strategy
+    from migemu.lab.system import Setup
+
+STRATEGIES = ("dfs", "random", "pct", "portfolio")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is explored, how, and for how long.
+
+    Attributes:
+        subject: the destination.
+        rules: faults.
+        strategy: one of STRATEGIES.
+        budget: of this run.
+        seed: of the random strategies.
+        jobs: processes.
+        frontier: where a depth-first search is kept.
+        progress: called now and then.
+    """
+
+    subject: Setup
+    rules: Rules
+    strategy: str
+    budget: Budget
+    seed: int
+    jobs: int
+    frontier: Path | None = None
+    progress: Callable[[Outcome], None] | None = None
+
+    def check(self) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            UsageError: it does not.
+        """
+        if self.strategy == "dfs" and self.jobs > 1:
+            raise UsageError("dfs runs in one process; --jobs is for random, pct and portfolio")
+        if self.strategy != "dfs" and self.frontier is not None:
+            raise UsageError("--frontier is for dfs: the other strategies go on with another --seed")
+
+    def run(self) -> Outcome:
+        """Explore."""
+        if self.frontier is not None:
+            return self._resumable(self.frontier)
+        if self.jobs > 1:
+            return explore_with_jobs(
+                self.subject, self.rules, self.strategy, self.budget, self.seed, self.jobs
+            )
+        return explore(self.subject, self._make_strategy(), self.budget, self.rules, progress=self.progress)
+
+    def _make_strategy(self) -> Strategy:
+        if self.strategy == "dfs":
+            return Dfs()
+        if self.strategy == "random":
+            return RandomWalk(self.seed)
+        length = self.length()
+        return Pct(3, length, self.seed) if self.strategy == "pct" else Portfolio.usual(length, self.seed)
+
+    def length(self) -> int:
+        """Decisions of the native order: PCT spreads its changes over them."""
+        follower = Follower(())
+        Runner(self.subject, self.rules).run(Plan(chooser=follower))
+        return max(1, len(follower.taken))
+
+    def _resumable(self, path: Path) -> Outcome:
+        """A depth-first search that begins where the file says and leaves there where it stopped."""
+        text = self.subject.text()
+        resumed = None
+        if path.exists():
+            resumed = frontier.load(json.loads(path.read_text(encoding="utf-8")), text)
+        strategy, rules = (resumed.strategy, resumed.rules) if resumed else (Dfs(), self.rules)
+        if rules != self.rules:
+            raise ScheduleError(f"{path} was made with other faults: {rules.as_dict()}")
+        so_far = resumed.so_far if resumed else None
+        budget = self._further(so_far)
+        outcome = explore(self.subject, strategy, budget, rules, so_far, progress=self.progress)
+        if not outcome.exhausted and outcome.failure is None:
+            path.write_text(json.dumps(frontier.save(strategy, rules, outcome, text)), encoding="utf-8")
+        return outcome
+
+    def _further(self, so_far: Outcome | None) -> Budget:
+        """The budget is for this run; the counts go on from the last one."""
+        if so_far is None:
+            return self.budget
+        schedules, seconds = self.budget.schedules, self.budget.seconds
+        return replace(
+            self.budget,
+            schedules=None if schedules is None else schedules + so_far.schedules,
+            seconds=None if seconds is None else seconds + so_far.seconds,
+        )
+
+    def finding(self, failure: Failure) -> Finding:
+        """The failure, shrunk, told, and with its token."""
+        runner = Runner(self.subject, self.rules)
+        shrunk = shrink(runner, failure)
+        found = report(runner, shrunk, self.subject.text())
+        return Finding(shrunk, found, narrate(runner, shrunk.decisions))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A failing schedule made small."""
+
+    shrunk: Shrunk
+    report: Report
+    told: Narrative

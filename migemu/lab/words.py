@@ -1,0 +1,145 @@
+"""What happens in a controlled run, in migration words: events and waits as people would tell them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+EVENTS: Mapping[str, str] = {
+    "main_channel_brings": "brings {what}",
+    "migration_accepted": "is taken for {place}",
+    "vfio_load_setup": "sets up {device}",
+    "vfio_load_state_device_buffer_starved": "finds idx {idx} of {device} missing",
+    "vfio_load_state_device_buffer_load_end": "writes idx {idx} of {device}",
+    "config_ready": "has all data of {device}",
+    "vfio_load_device_config_state_start": "begins to load the config of {device}",
+    "vfio_load_device_config_state_end": "has loaded the config of {device}",
+    "vfio_load_bufs_thread_start": "begins",
+    "vfio_load_bufs_thread_end": "has loaded {device}",
+    "interrupt_controller_loaded": "loads the interrupt controller",
+    "multifd_recv_sync": "stops at SYNC",
+    "multifd_recv_sync_main_wait": "meets FLUSH",
+    "multifd_recv_sync_main": "passes the barrier",
+    "multifd_recv_channel_ended": "closes",
+    "vfio_save_complete_precopy_thread_start": "begins",
+    "vfio_save_complete_precopy_thread_end": "has handed over {device}",
+    "socket_written": "writes {what}",
+    "load_complete_ack": "acknowledges {device}",
+    "multifd_new_send_channel": "is {state}",
+    "multifd_send_shutdown": "cleans up",
+    "multifd_send_channel_found": "finds channel {channel} free",
+    "load_finish_ready_broadcast": "has broadcast, the flag not set yet",
+    "error": "FAILS: {message}",
+}
+"""Event to what is said of it; what is not here is not worth a word."""
+
+WAITS: Mapping[str, str] = {
+    "the main channel filled": "waits for the main channel",
+    "load_bufs_buffer_ready": "waits for buffers of",
+    "load_bufs_iter_done": "waits for CONFIG_LOAD_READY of",
+    "load threads ended": "waits for the load threads",
+    "all channels at SYNC": "waits for every channel's SYNC",
+    "save threads ended": "waits for the save threads",
+    "channels_ready": "waits for a free channel",
+}
+"""The beginning of a condition's name to what is said of waiting on it."""
+
+QUIET = ("session waits", "migration over", "has something to write", "main channel filled")
+"""Notes with these parts only tell how the machinery is built."""
+
+
+def words(note: str) -> str | None:
+    """One note of a step's trace, told; None when it is not worth telling."""
+    head, _, rest = note.partition(" ")
+    if head in PLAIN:
+        return PLAIN[head](note)
+    fields = _fields(rest)
+    if head in SPECIAL:
+        return SPECIAL[head](fields)
+    template = EVENTS.get(head)
+    return None if template is None else template.format_map(fields)
+
+
+def _waits(note: str) -> str | None:
+    condition = note.removeprefix("waits on ")
+    for name, said in WAITS.items():
+        if condition.startswith(name):
+            return f"{said} {short(condition.removeprefix(name).strip())}".strip()
+    if any(part in note for part in QUIET):
+        return None
+    return short(note)
+
+
+def _wakes(note: str) -> str | None:
+    if any(part in note for part in QUIET):
+        return None
+    return short(note.partition(" from ")[0])
+
+
+def _meets(note: str) -> str:
+    return f"FAULT: {short(note.removeprefix('meets ')).strip()}"
+
+
+def _spawns(note: str) -> str:
+    return short(note).replace("spawns", "starts")
+
+
+def _packet(fields: Mapping[str, str]) -> str:
+    kind = fields.get("kind")
+    if kind == "sync":
+        return "SYNC arrives"
+    if kind == "ram":
+        return f"a page of {fields.get('block')} arrives"
+    what = "the config, idx" if fields.get("config") == "True" else "idx"
+    return f"{what} {fields.get('idx')} of {fields.get('device')} arrives"
+
+
+def _invariant(fields: Mapping[str, str]) -> str | None:
+    return None if fields.get("ok") == "True" else f"BREAKS {fields.get('name')}: {fields.get('detail')}"
+
+
+def _vm(fields: Mapping[str, str]) -> str | None:
+    return "starts the VM" if fields.get("running") == "True" else None
+
+
+def _command(fields: Mapping[str, str]) -> str:
+    number = fields.get("command")
+    return "acts on SWITCHOVER_START" if number == "11" else f"acts on command {number}"
+
+
+PLAIN: Mapping[str, Callable[[str], str | None]] = {
+    "waits": _waits,
+    "wakes": _wakes,
+    "meets": _meets,
+    "spawns": _spawns,
+}
+"""Notes that are words already."""
+
+SPECIAL: Mapping[str, Callable[[Mapping[str, str]], str | None]] = {
+    "multifd_recv_packet": _packet,
+    "invariant": _invariant,
+    "vm_state": _vm,
+    "loadvm_process_command": _command,
+}
+"""Events that are told by more than a template."""
+
+
+def _fields(rest: str) -> dict[str, str]:
+    """``name=value`` parts; a value goes on to the next name."""
+    found: dict[str, str] = {}
+    last = ""
+    for part in rest.split(" "):
+        name, equals, value = part.partition("=")
+        if equals and name.isidentifier():
+            last = name
+            found[name] = value
+        elif last:
+            found[last] += f" {part}"
+    return {name: short(value) for name, value in found.items()}
+
+
+def short(text: str) -> str:
+    """Devices by their name on the bus."""
+    return text.replace("/vfio", "")
