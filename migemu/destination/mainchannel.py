@@ -69,6 +69,8 @@ class MainProtocol(asyncio.BufferedProtocol):
         self._discarding = False
         self._secure = secure
         self._goodbye = not secure
+        self.torn = False
+        """The connection failed, so that nobody knows how much of our words arrived."""
         self.announced = False
         """The source has said that it is a migemu, be it acted on already or not."""
         self._bin = bytearray(BIN_SIZE)
@@ -126,6 +128,7 @@ class MainProtocol(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell a goodbye between records from a loss inside one."""
         self._closed.set()
+        self.torn = exc is not None
         lost = ConnectionLostError(f"connection failed: {exc}", channel="main") if exc else None
         self._end(lost or self._truncated())
 

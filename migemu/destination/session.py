@@ -43,6 +43,8 @@ ALIVE_EVERY = 5
 """Ticks between two signs of life to the source."""
 JOIN_SECONDS = 10.0
 """How long threads have to end once they were told to."""
+ASKING_SECONDS = 4.0
+"""How long a source asks who has the VM, once it knows that it has to, and a little more."""
 GOODBYE_SECONDS = 2.0
 """How long the source has to close after the goodbye."""
 
@@ -246,16 +248,29 @@ class Session:
             self._say_failure(error)
             if self._gates is not None:
                 self._gates.open_up()
-        self._reception.close()
         for channel in self._channels.values():
             channel.close()
         if self._main is not None:
-            await _within(self._main.gone(), GOODBYE_SECONDS)
+            await self._part(self._main)  # who asks meanwhile is still answered
+        self._reception.close()
+        if self._main is not None:
             await self._answered()
             await self._main.close(GOODBYE_SECONDS)
         joined = await self._loop.run_in_executor(None, self.core.cleanup, JOIN_SECONDS)
         if not joined:
             self._threads.point("error", message=f"a thread did not end within {JOIN_SECONDS:g} s")
+
+    async def _part(self, main: MainProtocol) -> None:
+        """Wait until the source has gone, too; a VM that runs here must be found here by who asks for it.
+
+        A source that does not get SHUT asks anew, and takes it that nobody runs the VM where nobody listens.
+        """
+        if not (self.core.running and self.core.incoming.extended):
+            await _within(main.gone(), GOODBYE_SECONDS)
+            return
+        await _within(main.gone(), self._scenario.timeouts.phase + ASKING_SECONDS)
+        if main.torn:
+            await asyncio.sleep(ASKING_SECONDS)
 
     async def _answered(self) -> None:
         """Order rules may hold our last answers back, though not for ever."""

@@ -26,8 +26,8 @@ SLOW = (
     "device.*.transition_times.RUNNING=100 ms",
     "platform.interrupt_controller_load_time=100 ms",
     "ram.dirty_rate=100 MiB/s",
-    "timeouts.connect=3 s",
-    "timeouts.phase=1500 ms",
+    "timeouts.connect=8 s",
+    "timeouts.phase=2500 ms",
 )
 """Each phase lasts long enough to be met, and each wait ends soon."""
 
@@ -239,7 +239,7 @@ def stop(side: str) -> Callable[[Cell], None]:
     def strike(cell: Cell) -> None:
         cell.signal(side, signal.SIGSTOP)
         other = cell.sides["source" if side == "destination" else "destination"]
-        wake = threading.Timer(8.0, cell.signal, (side, signal.SIGCONT))
+        wake = threading.Timer(15.0, cell.signal, (side, signal.SIGCONT))
         wake.start()
         ended = other.finish()
         other.finish = lambda: ended  # type: ignore[method-assign]  # it has been read to its end

@@ -6,6 +6,7 @@ A wait that would last is over at once, and one without an end is a finding, not
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from migemu.destination.core import Core, Plan
@@ -130,13 +131,19 @@ class Fed:
         return self.core.abort.error is None
 
 
+@cache
+def the_engine() -> Engine:
+    """One for all runs: an engine keeps its threads for the next run, and never gives them back."""
+    return Engine(Rules())
+
+
 def play(streams: Streams, script: Sequence[int] = ()) -> Outcome:
     """Run a destination on `streams`.
 
     Raises:
         AssertionError: it stopped without an end, or raised what is not of the tree.
     """
-    engine = Engine(Rules())
+    engine = the_engine()
     fed = Fed(ControlledThreads(engine), streams)
     try:
         engine.run(fed.build, script)
