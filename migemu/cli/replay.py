@@ -22,6 +22,7 @@ from migemu.lab.capture import Capture
 from migemu.lab.replay import Player
 from migemu.lab.replay_check import recorded_digests, told
 from migemu.link.order_arm import arm, rules_for
+from migemu.observe.events import EventLog
 from migemu.observe.live import json_lines, live_view
 from migemu.scenario import default, load
 from migemu.threads.native import NativeThreads
@@ -134,6 +135,7 @@ class Run:
         self.error: MigemuError | None = None
         self._scenario = scenario
         self._paced = paced
+        self._subscriber: Callable[[Event], None] | None = None
 
     def show(
         self, subscriber: Callable[[Event], None], connect: str | None, overrides: tuple[str, ...]
@@ -144,6 +146,7 @@ class Run:
     async def _run(
         self, subscriber: Callable[[Event], None], connect: str | None, overrides: tuple[str, ...]
     ) -> None:
+        self._subscriber = subscriber
         if connect is not None:
             await self._play(*parse_address(connect))
             return
@@ -158,19 +161,21 @@ class Run:
         self.error = failed or self.error
 
     async def _play(self, host: str, port: int) -> None:
-        loop = asyncio.get_running_loop()
+        orders = self._orders(asyncio.get_running_loop())
         with ExitStack() as stack:
             sleep = asyncio.sleep if self._paced else None
-            player = Player(self.capture, self._orders(loop), self._scenario.timeouts.phase, stack, sleep)
+            player = Player(self.capture, orders, self._scenario.timeouts.phase, stack, sleep)
             try:
                 await player.run(host, port)
             except MigemuError as error:
                 self.error = error
             self.played = player.played
+        short = orders.finish()
+        self.error = self.error or short
 
     def _orders(self, loop: asyncio.AbstractEventLoop) -> Orders:
         def broken(error: MigemuError) -> None:
             self.error = error
 
-        rules = self._scenario.order
-        return arm(rules, self._scenario, NativeThreads(), loop, broken)[0]
+        log = EventLog("source", subscriber=self._subscriber)  # in its place
+        return arm(self._scenario.order, self._scenario, NativeThreads(log.sink), loop, broken)[0]

@@ -87,6 +87,7 @@ class Player:
         self._files: dict[int, IO[bytes]] = {}
         self._main: ReplayLink | None = None
         self._moved = asyncio.Event()
+        self._dialing: set[asyncio.Task[None]] = set()
         self._wanted: Counter[str] = Counter()
         self._parts = extension.PartsReader()
         self._returns = False
@@ -110,6 +111,8 @@ class Player:
                 await self._step(step)
             await self._finish()
         finally:
+            for task in self._dialing:
+                task.cancel()
             for link in self._links.values():
                 link.close()
         return self.played
@@ -141,12 +144,21 @@ class Player:
             return item.copied
 
         link.turn(begin, lambda rule: self._fail(ConnectionLostError(f"order rule {rule} refused it")))
-        await self._until(turn.done, "its turn to connect")
+        connecting = self._loop.create_task(self._dial(link, turn))
+        self._dialing.add(connecting)
+        if turn.done():
+            await connecting
+        if self._failed is not None:
+            raise self._failed
+
+    async def _dial(self, link: ReplayLink, turn: asyncio.Future[None]) -> None:
+        """Connect when the rules allow it; until then the others go on."""
+        await turn
         try:
             await self._loop.create_connection(lambda: link, *self._address)
         except OSError as error:
             where = f"{self._address[0]}:{self._address[1]}"
-            raise ConnectionLostError(f"no destination at {where}: {error.strerror or error}") from None
+            self._fail(ConnectionLostError(f"no destination at {where}: {error.strerror or error}"))
 
     async def _close(self, step: Step) -> None:
         """As it was then: with what had come of an unfinished packet, and by a reset if it was one."""
