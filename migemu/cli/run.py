@@ -195,17 +195,8 @@ class Pair:
         return self._end()
 
     async def _start(self, side: Side, option: str, address: str) -> asyncio.Task[None]:
-        enter = self._place.enter.get(side, ())
-        command = [*enter, sys.executable, "-m", "migemu", side, str(self._config), option, address]
-        if side == "destination" and self._place.insecure:
-            command.append("--insecure")
-        if side == "destination":
-            command += self._record
         process = await asyncio.create_subprocess_exec(
-            *command,
-            "--json",
-            "--out",
-            str(self._scratch / side),
+            *self._command(side, option, address),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
@@ -213,6 +204,15 @@ class Pair:
         )
         self._processes[side] = process
         return asyncio.ensure_future(self._read(side, process))
+
+    def _command(self, side: Side, option: str, address: str) -> list[str]:
+        """What is started."""
+        command = [*self._place.enter.get(side, ()), sys.executable, "-m", "migemu", side]
+        command += [str(self._config), option, address]
+        if side == "destination":
+            command += ["--insecure"] * self._place.insecure
+            command += self._record
+        return [*command, "--json", "--out", str(self._scratch / side)]
 
     async def _read(self, side: str, process: asyncio.subprocess.Process) -> None:
         """Pass on a process's events; what it says on stderr is its reason should it fail."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from migemu.errors import ConnectionLostError, MigemuError, PeerError, PeerTimeoutError
 from migemu.link.sockets import peer_gone
 from migemu.link.tls import Identity, identity
-from migemu.wire.hello import HELLO_SIZE, Hello, identify
+from migemu.wire.hello import HELLO_SIZE, Hello
 from migemu.wire.probe import QUESTION
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Greeter(asyncio.BufferedProtocol):
                 return
             if self._buffer.startswith(TLS_HELLO):
                 raise PeerError("the peer speaks TLS, and this side's [tls] is not set")
-            if identify(bytes(self._buffer[:MAGIC_SIZE])) == "multifd":
+            if self._reception.kind_of(bytes(self._buffer[:MAGIC_SIZE])) == "multifd":
                 self._want = HELLO_SIZE
                 return
             self._reception.place_main(self)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from migemu import __version__
 from migemu.errors import ConnectionLostError, LimitError, MigemuError, PeerError, PeerTimeoutError, WireError
 from migemu.link.tls import check_name
+from migemu.wire.hello import identify
 from migemu.wire.probe import Readiness
 
 if TYPE_CHECKING:
@@ -94,6 +95,14 @@ class Reception:
             )
 
     # places
+
+    def kind_of(self, first: bytes) -> Literal["main", "multifd"]:
+        """What a connection is, by its first four bytes, whichever came first (B13).
+
+        Raises:
+            WireError: neither.
+        """
+        return identify(first)
 
     def place_main(self, greeter: Greeter) -> None:
         """The main channel is here.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from migemu.handoff.load_thread import LoadThread
 from migemu.handoff.machine import Config
 from migemu.lab.bugs.bug import Bug, Story
+from migemu.lab.bugs.real import Real, Run, breaks, scenario
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
 from migemu.lab.system_parts import Parts
@@ -36,6 +37,21 @@ SCENARIO = stock(
     "device.0.state_size=128",
 )
 
+RULES = """
+[[order]]
+name = "config-first"
+type = "after"
+select = { flag = "data" }
+attributes = { packet = { flag = "config" } }
+"""
+FORCED = scenario(
+    RULES,
+    "handoff=load-thread",
+    "platform.needs_interrupt_controller=false",
+    "devices=1",
+    "device.0.state_size=128",
+)
+
 BUG = Bug(
     name="B1",
     title="config loaded before the last data buffer",
@@ -54,4 +70,10 @@ BUG = Bug(
     broken=Setup(SCENARIO, Parts(handoff=ConfigOnArrival), name="B1 broken"),
     correct=Setup(SCENARIO, name="B1 correct"),
     instead="load-thread as it is: the config waits in its slot until every buffer before it is written",
+    real=Real(
+        broken=Run(FORCED, Parts(handoff=ConfigOnArrival)),
+        correct=Run(FORCED),
+        shows=breaks("config-last"),
+        how="every data buffer is delivered behind the config packet",
+    ),
 )

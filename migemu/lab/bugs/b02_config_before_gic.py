@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from migemu.lab.bugs.bug import Bug, Story
+from migemu.lab.bugs.real import Real, Run, breaks, scenario
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
 
 ONE = "devices=1", "device.0.state_size=64"
 TEN = stock("handoff=load-thread", "platform.allow_early_config=true", *ONE)
 TEN_ONE = stock("handoff=load-ready", *ONE)
+
+RULES = """
+[[order]]
+name = "interrupt-controller-late"
+type = "hold"
+select = { channel = "main", record = "SectionFull", section = "migemu-gic" }
+attributes = { until = { event = "vfio_load_device_config_state_start" }, timeout = "500 ms" }
+"""
 
 BUG = Bug(
     name="B2",
@@ -30,4 +39,10 @@ BUG = Bug(
     broken=Setup(TEN, name="B2 broken"),
     correct=Setup(TEN_ONE, name="B2 correct"),
     instead="load-ready, QEMU 10.1: the load thread sleeps until CONFIG_LOAD_READY",
+    real=Real(
+        broken=Run(scenario(RULES, "handoff=load-thread", "platform.allow_early_config=true", *ONE)),
+        correct=Run(scenario(RULES, "handoff=load-ready", *ONE)),
+        shows=breaks("config-after-iterables"),
+        how="the interrupt controller's section is held back until a config load has begun, or half a second",
+    ),
 )

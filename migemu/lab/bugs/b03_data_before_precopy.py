@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from migemu.handoff.load_thread import LoadThread
 from migemu.lab.bugs.bug import Bug, Story
+from migemu.lab.bugs.real import Real, Run, breaks, scenario
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
 from migemu.lab.system_parts import Parts
@@ -31,6 +32,51 @@ SCENARIO = stock(
     "device.0.initial_size=64",
 )
 
+RULES = """
+[[order]]
+name = "device-before-sync-0"
+type = "after"
+select = { channel = 0, flag = "sync", nth = 3 }
+attributes = { packet = { flag = "config" } }
+
+[[order]]
+name = "device-before-sync-1"
+type = "after"
+select = { channel = 1, flag = "sync", nth = 3 }
+attributes = { packet = { flag = "config" } }
+
+[[order]]
+name = "no-barrier-after-pre-copy-0"
+type = "drop"
+select = { channel = 0, flag = "sync", nth = 2 }
+
+[[order]]
+name = "no-barrier-after-pre-copy-1"
+type = "drop"
+select = { channel = 1, flag = "sync", nth = 2 }
+
+[[order]]
+name = "no-barrier-after-pre-copy"
+type = "drop"
+select = { channel = "main", flag = "flush", within = "SectionPart", nth = 1 }
+
+[[order]]
+name = "pre-copy-late"
+type = "hold"
+select = { channel = "main", record = "VfioData", within = "SectionPart", nth = 1 }
+attributes = { until = { event = "vfio_load_state_device_buffer_load_end" }, timeout = "500 ms" }
+"""
+FORCED = scenario(
+    RULES,
+    "handoff=load-thread",
+    "platform.needs_interrupt_controller=false",
+    "devices=1",
+    "device.0.state_size=64",
+    "device.0.precopy=true",
+    "device.0.initial_size=64",
+    "migration.max_rounds=1",
+)
+
 BUG = Bug(
     name="B3",
     title="multifd data loaded before the pre-copy data",
@@ -50,4 +96,12 @@ BUG = Bug(
     broken=Setup(SCENARIO, Parts(handoff=LoadersAtSetup), name="B3 broken"),
     correct=Setup(SCENARIO, name="B3 correct"),
     instead="load-thread as it is: what comes early waits in its slot for the mark",
+    real=Real(
+        broken=Run(FORCED, Parts(handoff=LoadersAtSetup)),
+        correct=Run(FORCED),
+        shows=breaks("data-in-order"),
+        how="""the pre-copy data is held back on the main channel until a multifd buffer is written, or
+        half a second; the RAM barrier behind it is taken out (QEMU's comes in front of it), and the last
+        one comes behind the device packets""",
+    ),
 )

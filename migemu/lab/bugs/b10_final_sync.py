@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from migemu.destination.core import Core
 from migemu.lab.bugs.bug import Bug, Story
+from migemu.lab.bugs.real import Real, Run, hangs, scenario
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
 from migemu.lab.system_parts import Parts
@@ -19,6 +20,14 @@ class NobodyStranded(Core):
 SCENARIO = stock("devices=1", "device.0.state_size=128", "ram.size=4 KiB")
 QEMU = Parts(core=NobodyStranded)
 SENT = Setup(SCENARIO).sent
+
+RULES = """
+[[order]]
+name = "no-flush"
+type = "drop"
+select = { channel = "main", flag = "flush", within = "SectionEnd" }
+"""
+FORCED = scenario(RULES, "devices=1", "device.0.state_size=128", "ram.size=4 KiB")
 
 BUG = Bug(
     name="B10",
@@ -39,4 +48,11 @@ BUG = Bug(
     correct=Setup(SCENARIO, QEMU, SENT.without("FLUSH").without("SYNC"), name="B10 correct"),
     instead="""the last pass without SYNC, as upstream. With both SYNC and FLUSH it passes as well; and
     this destination, other than QEMU, sees at EOF that every open channel is stranded, and fails.""",
+    real=Real(
+        broken=Run(FORCED, QEMU),
+        correct=Run(FORCED),
+        shows=hangs,
+        how="""the FLUSH of the last pass over RAM is dropped; here the correct variant is this
+        destination, which sees that every channel is stranded and says so""",
+    ),
 )

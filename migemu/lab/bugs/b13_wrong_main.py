@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from migemu.destination.reception import Reception
 from migemu.lab.bugs.bug import Bug, Hunt, Story
+from migemu.lab.bugs.real import Real, Run, says, scenario
 from migemu.wire.hello import MULTIFD_MAGIC, VM_MAGIC, identify
 
 if TYPE_CHECKING:
@@ -84,6 +86,28 @@ class Arrivals:
         return tuple(sorted(self._accepted))
 
 
+class FirstIsMain(Reception):
+    """The real destination's reception without its look at the first bytes."""
+
+    first_seen = False
+
+    def kind_of(self, first: bytes) -> Literal["main", "multifd"]:  # noqa: ARG002  the bytes are not looked at
+        """The first connection is the main channel."""
+        if self.first_seen:
+            return "multifd"
+        self.first_seen = True
+        return "main"
+
+
+RULES = """
+[[order]]
+name = "main-connects-last"
+type = "hold"
+select = { record = "Connect", nth = 1 }
+attributes = { until = { record = "Connect", nth = 3 }, timeout = "1 s" }
+"""
+FORCED = scenario(RULES, "timeouts.connect=3 s", "timeouts.arrival=2 s")
+
 BUG = Bug(
     name="B13",
     title="the wrong socket taken for the main channel",
@@ -102,4 +126,10 @@ BUG = Bug(
     correct=Accepting(by_magic, "B13 correct"),
     instead="the identification of migemu.wire.hello, which the destination uses",
     hunt=Hunt(schedules=50, length=8),
+    real=Real(
+        broken=Run(FORCED, reception=FirstIsMain),
+        correct=Run(FORCED),
+        shows=says("5145564d", of="connection_refused"),
+        how="the first connection, which is the main channel, is held back until the others are accepted",
+    ),
 )

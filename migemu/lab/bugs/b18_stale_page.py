@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from migemu.destination.barrier import SyncBarrier
 from migemu.lab.bugs.bug import Bug, Story
+from migemu.lab.bugs.real import Real, Run, breaks, scenario
 from migemu.lab.bugs.traffic import page
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
@@ -45,6 +46,36 @@ TRAFFIC = Traffic(
     main=(flush(), flush(), switchover_start(), eof()),
 )
 
+RULES = """
+[[order]]
+name = "first-copy-on-0"
+type = "move"
+stream = "out"
+select = { flag = "ram", nth = 1 }
+attributes = { to = 0 }
+
+[[order]]
+name = "second-copy-on-1"
+type = "move"
+stream = "out"
+select = { flag = "ram", nth = 2 }
+attributes = { to = 1 }
+
+[[order]]
+name = "first-copy-late"
+type = "hold"
+select = { flag = "ram", nth = 1 }
+attributes = { until = { flag = "ram" }, timeout = "500 ms" }
+"""
+FORCED = scenario(
+    RULES,
+    "devices=0",
+    "ram.size=4 KiB",
+    "ram.zero_fraction=0",
+    "ram.dirty_rate=400 MB/s",
+    "migration.max_rounds=1",
+)
+
 BUG = Bug(
     name="B18",
     title="a stale page over a newer one",
@@ -65,4 +96,10 @@ BUG = Bug(
     broken=Setup(SCENARIO, Parts(barrier=CountingBarrier), TRAFFIC, ram=bytes([NEW]), name="B18 broken"),
     correct=Setup(SCENARIO, traffic=TRAFFIC, ram=bytes([NEW]), name="B18 correct"),
     instead="the barrier as it is: channel 1 reads its second round only after channel 0 has met SYNC",
+    real=Real(
+        broken=Run(FORCED, Parts(barrier=CountingBarrier)),
+        correct=Run(FORCED),
+        shows=breaks("data-intact"),
+        how="the page's first copy is held back on channel 0 until the second has come on channel 1",
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from migemu.lab.bugs.bug import Bug, Hunt, Story
+from migemu.lab.bugs.real import Real, Run, hangs, scenario
 from migemu.lab.bugs.traffic import A
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
@@ -31,6 +32,21 @@ class TrustingBuffers(StateBuffers):
 SCENARIO = stock("devices=1", "device.0.state_size=128")
 TRAFFIC = Setup(SCENARIO).sent.on([data(A, 0), data(A, 1)], [config(A, 1)])
 
+RULES = f"""
+[[order]]
+name = "config-idx-1"
+type = "corrupt"
+select = {{ device = "{A}", flag = "config" }}
+attributes = {{ field = "idx", value = 1 }}
+
+[[order]]
+name = "behind-the-data"
+type = "hold"
+select = {{ device = "{A}", flag = "config" }}
+attributes = {{ until = {{ event = "vfio_load_state_device_buffer_load_end", idx = 1 }}, timeout = "500 ms" }}
+"""
+FORCED = scenario(RULES, "devices=1", "device.0.state_size=128")
+
 BUG = Bug(
     name="B29",
     title="an idx that cannot be: a config below the data",
@@ -51,4 +67,11 @@ BUG = Bug(
     correct=Setup(SCENARIO, traffic=TRAFFIC, name="B29 correct"),
     instead="the packet is refused and the migration fails with device, channel and idx",
     hunt=Hunt(length=40),
+    real=Real(
+        broken=Run(FORCED, Parts(buffers=TrustingBuffers)),
+        correct=Run(FORCED),
+        shows=hangs,
+        how="""the config packet's idx is changed from 2 to 1, and it is delivered when both buffers are
+        written""",
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from migemu.lab.bugs.bug import Bug, Story
+from migemu.lab.bugs.real import Real, Run, queued_over, scenario
 from migemu.lab.bugs.traffic import A
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
@@ -16,6 +17,28 @@ CAPPED = stock(*ONE, "limits.on_cap=pause", f"limits.queue_per_device={CAP}")
 TRAFFIC = Setup(QEMU).sent.on([*(data(A, idx) for idx in range(1, 6)), config(A, 6)], [data(A, 0)])
 BOUND = CAP + 2 * SIZE
 """With back-pressure: the cap, the buffer that is needed next, and a config."""
+
+RULES = f"""
+[[order]]
+name = "idx-0-alone"
+type = "move"
+stream = "out"
+select = {{ device = "{A}", idx = 0 }}
+attributes = {{ to = 1 }}
+
+[[order]]
+name = "the-rest-together"
+type = "move"
+stream = "out"
+select = {{ device = "{A}", idx = "1-" }}
+attributes = {{ to = 0 }}
+
+[[order]]
+name = "idx-0-last"
+type = "hold"
+select = {{ device = "{A}", idx = 0 }}
+attributes = {{ until = {{ event = "vfio_load_state_device_buffer_incoming", idx = 5 }}, timeout = "500 ms" }}
+"""
 
 BUG = Bug(
     name="B30",
@@ -35,4 +58,11 @@ BUG = Bug(
     broken=Setup(QEMU, traffic=TRAFFIC, bound=BOUND, name="B30 broken"),
     correct=Setup(CAPPED, traffic=TRAFFIC, bound=BOUND, name="B30 correct"),
     instead="the same with a cap of two buffers and on_cap = pause: channel 0 is held until idx 0 is in",
+    real=Real(
+        broken=Run(scenario(RULES, *ONE)),
+        correct=Run(scenario(RULES, *ONE, "limits.on_cap=pause", f"limits.queue_per_device={CAP}")),
+        shows=queued_over(BOUND),
+        how="""idx 0 is moved to channel 1 and held back there until idx 5 has come on channel 0, or half
+        a second""",
+    ),
 )

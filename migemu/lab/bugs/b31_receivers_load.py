@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from migemu.lab.bugs.bug import Bug, Hunt, Story
+from migemu.lab.bugs.real import Real, Run, breaks, scenario
 from migemu.lab.bugs.traffic import A, B
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
@@ -14,6 +15,51 @@ TRAFFIC = Setup(BLOCKING).sent.on(
     [data(A, 1), data(B, 0), config(A, 2)],
     [data(B, 1), data(A, 0), config(B, 2)],
 )
+
+RULES = f"""
+[[order]]
+name = "sync-behind-0"
+type = "after"
+select = {{ channel = 0, flag = "sync", nth = 3 }}
+attributes = {{ packet = {{ device = "{B}", flag = "config" }} }}
+
+[[order]]
+name = "sync-behind-1"
+type = "after"
+select = {{ channel = 1, flag = "sync", nth = 3 }}
+attributes = {{ packet = {{ device = "{B}", flag = "config" }} }}
+
+[[order]]
+type = "move"
+select = {{ device = "{A}", idx = 1 }}
+attributes = {{ to = 0 }}
+
+[[order]]
+type = "move"
+select = {{ device = "{B}", idx = 0 }}
+attributes = {{ to = 0 }}
+
+[[order]]
+type = "move"
+select = {{ device = "{B}", idx = 1 }}
+attributes = {{ to = 1 }}
+
+[[order]]
+type = "move"
+select = {{ device = "{A}", idx = 0 }}
+attributes = {{ to = 1 }}
+
+[[order]]
+type = "after"
+select = {{ device = "{B}", idx = 0 }}
+attributes = {{ packet = {{ device = "{A}", idx = 1 }} }}
+
+[[order]]
+type = "after"
+select = {{ device = "{A}", idx = 0 }}
+attributes = {{ packet = {{ device = "{B}", idx = 1 }} }}
+"""
+SIZES = "device.*.state_size=128", "migration.max_rounds=1"
 
 BUG = Bug(
     name="B31",
@@ -35,4 +81,10 @@ BUG = Bug(
     correct=Setup(REPAIRED, traffic=TRAFFIC, name="B31 correct"),
     instead="recv-loads-nonblocking: whoever completes a run of buffers loads it, nobody waits for one",
     hunt=Hunt(length=150, all_of_correct=1000),
+    real=Real(
+        broken=Run(scenario(RULES, "handoff=recv-loads", *SIZES)),
+        correct=Run(scenario(RULES, "handoff=recv-loads-nonblocking", *SIZES)),
+        shows=breaks("ends"),
+        how="the buffers are moved so that they cross: A1 before B0 on channel 0, B1 before A0 on channel 1",
+    ),
 )
