@@ -28,8 +28,8 @@ class Fingerprints:
     """Takes fingerprints in one process.
 
     Args:
-        ignore: class names, or class and attribute names (``BufferStats``, ``Bql.held_seconds``), of what does
-            not influence the system: accounts, statistics, logs.
+        ignore: class names, or class and attribute names (``BufferStats``, ``Bql.held_seconds``), of what
+            does not influence the system: accounts, statistics, logs.
     """
 
     def __init__(self, ignore: Iterable[str] = ()) -> None:

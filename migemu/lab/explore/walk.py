@@ -98,7 +98,7 @@ class Walk:
                 self.out.append("goes on")
             else:
                 self.visit(task.blocked_on)
-            frame = sys._getframe(1) if task is engine.current else task.greenlet.gr_frame  # noqa: SLF001  there is no other way to the running frames
+            frame = sys._getframe(1) if task is engine.current else task.greenlet.gr_frame
             self._frames(frame)
 
     def _frames(self, frame: FrameType | None) -> None:
@@ -127,7 +127,7 @@ class Walk:
             self.visit(item)
 
     def _mapping(self, thing: dict[Any, Any]) -> None:
-        """By key where the keys have an order: when an entry was made makes no difference to most programs."""
+        """By key where keys have an order: when an entry was made makes no difference to most programs."""
         self.out.append(len(thing))
         try:
             items = sorted(thing.items(), key=_key)

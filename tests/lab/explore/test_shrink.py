@@ -21,7 +21,7 @@ from migemu.lab.explore.shrink import deviations
 from migemu.lab.explore.textbook import BoundedQueue, Handover, LockOrder
 
 
-def longest_failure(make: MakeSystem, rules: Rules, seeds: int = 60) -> Failure:
+def longest_failure(make: MakeSystem, rules: Rules, seeds: int = 400) -> Failure:
     """Of the random schedules that fail, the one that deviates most."""
     found: list[Failure] = []
     for seed in range(seeds):
