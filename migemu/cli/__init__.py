@@ -25,8 +25,6 @@ VERBS = {
     "sweep": "migemu.cli.sweep:sweep",
     "explore": "migemu.cli.explore:explore",
     "bugs": "migemu.cli.bugs:bugs",
-    "explore": "migemu.cli.explore:explore",
-    "bugs": "migemu.cli.bugs:bugs",
     "campaign": "migemu.cli.campaign:campaign",
     "report": "migemu.cli.report:report",
     "trace": "migemu.cli.trace:trace",
