@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from migemu.errors import MigemuError
 from migemu.link.order_item import Item, Sections, of_message, of_packet
-from migemu.qemu.tap_relay import BLIND_SIZE
+from migemu.qemu.tap_channel import SkimmingChannel
+from migemu.qemu.tap_channel import of_packet as of_packet_read
+from migemu.qemu.tap_relay import PIECE
 from migemu.qemu.tap_skim import SkimmingReader
 from migemu.wire.buffers import Buffer, HeapPool
 from migemu.wire.hello import HELLO_SIZE, Hello, identify
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     from migemu.wire.limits import WireLimits
 
 MAGIC_SIZE: Final = 4
-ANSWERS: Final = 4096
-"""Bytes of a return path read at a time."""
+ANSWERS: Final = 1 << 12
+"""Bytes of a return path received at a time."""
+FEED: Final = 1 << 16
+"""Bytes that a reader which stops at each SYNC has room for at a time."""
 
 
 class There:
@@ -50,40 +54,33 @@ class There:
         self._pool = HeapPool()
         self._sections = Sections("in")
         self._early = bytearray()
-        self._scratch = memoryview(bytearray(BLIND_SIZE))
-        self._view = self._scratch
+        self._scratch = memoryview(bytearray(PIECE))
+        self._landed = False
         self._reader: Any = None
         self._blind = False
         self._keep(Item("in", None, "Connect"))
 
-    @property
-    def looks_away(self) -> bool:
-        """Inside a large payload, or for good."""
-        if self._tape is not None:
-            return False
-        return self._blind or (self._reader is not None and self._reader.straight)
+    def room(self) -> memoryview:
+        """Where the next bytes go: of a main channel to where they are read, which spares a copy."""
+        self._landed = self.channel == "main" and self._reader is not None
+        return self._reader.get_buffer() if self._landed else self._scratch
 
-    def get_buffer(self) -> memoryview:
-        """Where the next bytes go."""
-        self._view = self._scratch if self._reader is None else self._reader.get_buffer()
-        return self._view
-
-    def seen(self, count: int) -> None:
-        """Look at them."""
+    def seen(self, view: memoryview) -> None:
+        """Look at what went on."""
         if self._tape is not None:
-            self._watch.locked(self._tape.data, self._view[:count])
+            self._watch.locked(self._tape.data, view)
         if self._blind:
             return
         try:
-            self._look(count)
+            self._look(view)
         except MigemuError as error:
             self._look_away(error)
 
-    def _look(self, count: int) -> None:
+    def _look(self, view: memoryview) -> None:
         if self._reader is not None:
-            self._told(lambda: self._reader.received(count))
+            self._feed(view, landed=self._landed)
             return
-        self._early += self._scratch[:count]
+        self._early += view
         if len(self._early) < MAGIC_SIZE:
             return
         if identify(bytes(self._early[:MAGIC_SIZE])) == "main":
@@ -93,7 +90,9 @@ class There:
             said = bytes(self._early[:HELLO_SIZE])
             channel = Hello.decode(said).channel
             hello = Item("in", channel, "Hello", (said,))
-            self._begin(channel, PacketReader(self._pool, self._limits), HELLO_SIZE, hello)
+            skims = self._tape is None
+            reader = SkimmingChannel(self._limits) if skims else PacketReader(self._pool, self._limits)
+            self._begin(channel, reader, HELLO_SIZE, hello)
 
     def _begin(self, channel: int | str, reader: Any, at: int, hello: Item | None = None) -> None:
         """It is known what this is; the stream begins at byte `at`, behind a hello."""
@@ -103,31 +102,38 @@ class There:
             self._keep(hello)
         self._reader = reader
         early, self._early = bytes(self._early[at:]), bytearray()
-        self._told(lambda: reader.feed(early))
+        self._feed(memoryview(early))
 
     def _name(self) -> None:
         if self._tape is not None:
             self._watch.locked(self._tape.named, self.channel)
         self._watch.begins(self.channel)
 
-    def _told(self, read: Any) -> None:
-        """Tell what is complete, SYNCs passed, also where the next thing is broken."""
+    def _feed(self, view: memoryview, *, landed: bool = False) -> None:
+        """Tell what is complete; also where the next thing is broken."""
+        reader = self._reader
         try:
-            found = read()
-            while getattr(self._reader, "parked", False):
-                self._tell(found)
-                found = self._reader.resume()
+            if isinstance(reader, PacketReader):
+                self._feed_packets(reader, view)
+            else:
+                self._tell(reader.received(len(view)) if landed else reader.feed(view))
         except MigemuError:
-            self._tell(self._reader.salvaged)
+            self._tell(reader.salvaged)
             raise
-        self._tell(found)
+
+    def _feed_packets(self, reader: PacketReader, view: memoryview) -> None:
+        """No barrier holds up a tap: SYNCs are passed at once."""
+        for at in range(0, len(view), FEED):
+            self._tell(reader.feed(view[at : at + FEED]))
+            while reader.parked:
+                self._tell(reader.resume())
 
     def _tell(self, found: Iterable[Any]) -> None:
         for one in found:
             if self._tape is not None:
                 self._keep(self._item(one))
             if isinstance(self.channel, int):
-                self._watch.packet(self.channel, one)
+                self._watch.packet(self.channel, one if self._tape is None else of_packet_read(one))
             else:
                 self._watch.record(one)
             for payload in (getattr(one, "data", None), getattr(one, "pages", None)):
@@ -178,21 +184,19 @@ class Back:
         self._watch = watch
         self._there = there
         self._tape = tape
+        self._scratch = memoryview(bytearray(ANSWERS))
         self._reader: ReturnPathReader | None = ReturnPathReader()
-        self._buffer = memoryview(bytearray(ANSWERS))
 
-    looks_away = False
-
-    def get_buffer(self) -> memoryview:
+    def room(self) -> memoryview:
         """Where the next bytes go."""
-        return self._buffer
+        return self._scratch
 
-    def seen(self, count: int) -> None:
+    def seen(self, view: memoryview) -> None:
         """Look at them."""
         if self._reader is None or self._there.channel != "main":
             return
         try:
-            for message in self._reader.feed(self._buffer[:count]):
+            for message in self._reader.feed(view):
                 if self._tape is not None:
                     self._watch.locked(self._tape.reply, of_message(message))
                 self._watch.message(message)

@@ -1,16 +1,15 @@
 """Bytes from one socket to the other, first; what they mean, afterwards.
 
-One thread a direction and connection, blocked in the kernel most of the time; every call there lets go of the
-interpreter. Bytes are received into the buffer of whoever will look at them and sent from it. A large
-payload that nobody looks at does not come here at all: it is spliced from one socket to the other through a
-pipe, which hands its pages on without a copy.
+One thread a direction and connection, blocked in the kernel most of the time; both calls there let go of the
+interpreter while they copy. The bytes are looked at where they were received, once they are on their way.
+
+Splicing them through a pipe instead, without a copy here, was tried and is no gain on loopback: what it saves
+here the receiver pays, to whom every page comes as a fragment of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import socket
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -19,14 +18,8 @@ if TYPE_CHECKING:
 
     from migemu.threads.api import Threads
 
-BLIND_SIZE: Final = 1 << 18
-"""Bytes read at a time where nobody looks at them."""
-
-PIPE_SIZE: Final = 1 << 20
-"""Bytes of a splice; the most an unprivileged process is given as a rule."""
-
-SET_PIPE_SIZE: Final = 1031
-"""fcntl(2), F_SETPIPE_SZ: not in Python's module before 3.10, nor on every system."""
+PIECE: Final = 1 << 18
+"""Bytes received at a time: enough for few calls, and still in the cache when they are sent."""
 
 RESET: Final = b"\1\0\0\0\0\0\0\0"
 """struct linger: closing the socket resets the connection."""
@@ -35,66 +28,17 @@ RESET: Final = b"\1\0\0\0\0\0\0\0"
 class Eye(Protocol):
     """Looks at what goes by in one direction of one connection."""
 
-    @property
-    def looks_away(self) -> bool:
-        """Whether the bytes that :meth:`get_buffer` has room for need not go there."""
-        ...
-
-    def get_buffer(self) -> memoryview:
+    def room(self) -> memoryview:
         """Where the next bytes go."""
         ...
 
-    def seen(self, count: int) -> None:
-        """So many bytes went on, and there unless it looked away; must not raise."""
+    def seen(self, view: memoryview) -> None:
+        """These bytes of the last :meth:`room` went on; must not raise."""
         ...
 
     def ended(self, why: str) -> None:
         """Nothing more will come: the sender closed (empty), or why."""
         ...
-
-
-class Blind:
-    """Looks at nothing."""
-
-    looks_away = True
-
-    def __init__(self) -> None:
-        self._buffer = memoryview(bytearray(BLIND_SIZE))
-
-    def get_buffer(self) -> memoryview:
-        """Anywhere."""
-        return self._buffer
-
-    def seen(self, count: int) -> None:
-        """Whatever it was."""
-
-    def ended(self, why: str) -> None:
-        """Nor at the end."""
-
-
-class Pipe:
-    """What pages go through on their way from one socket to another.
-
-    Raises:
-        OSError: from any method, as of a socket; the system has no more file descriptors.
-    """
-
-    def __init__(self) -> None:
-        self._out, self._in = os.pipe()
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(self._in, SET_PIPE_SIZE, PIPE_SIZE)
-
-    def splice(self, begin: socket.socket, end: socket.socket, most: int) -> int:
-        """Hand on what has come, at most so many bytes; 0 at the end."""
-        count = left = os.splice(begin.fileno(), self._in, min(most, PIPE_SIZE))
-        while left:
-            left -= os.splice(self._out, end.fileno(), left)
-        return count
-
-    def close(self) -> None:
-        """Done."""
-        os.close(self._in)
-        os.close(self._out)
 
 
 class Connection:
@@ -139,9 +83,9 @@ class Connection:
     def _relay(self, begin: socket.socket, end: socket.socket, eye: Eye) -> str:
         """Until `begin` has no more; empty, or why it was cut short."""
         try:
-            with contextlib.closing(Pipe()) as pipe:
-                while count := _hand_on(begin, end, eye, pipe):
-                    eye.seen(count)
+            while count := begin.recv_into(room := eye.room()):
+                end.sendall(room[:count])
+                eye.seen(room[:count])
             end.shutdown(socket.SHUT_WR)
         except OSError as error:
             self.cut()
@@ -164,13 +108,3 @@ class Connection:
         self._near.close()
         self._far.close()
         self._over()
-
-
-def _hand_on(begin: socket.socket, end: socket.socket, eye: Eye, pipe: Pipe) -> int:
-    """Whatever has come, at least a byte; 0 at the end."""
-    view = eye.get_buffer()
-    if eye.looks_away:
-        return pipe.splice(begin, end, len(view))
-    count = begin.recv_into(view)
-    end.sendall(view[:count])
-    return count

@@ -79,7 +79,7 @@ class Near(asyncio.BufferedProtocol):
         self._tap = tap
         self.there = There(watch, DEFAULT_LIMITS)
         self._back = Back(watch, self.there)
-        self._view = memoryview(b"")
+        self._room = memoryview(b"")
         self._ended = False
         self._answered = False
         self.face: Any = None
@@ -98,21 +98,18 @@ class Near(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
         """Where what the rules let pass goes."""
-        self._view = self.there.get_buffer()
-        return self._view
+        self._room = self.there.room()
+        return self._room
 
     def buffer_updated(self, nbytes: int) -> None:
         """On to the destination, then have it looked at."""
         if self.far is not None and not self.far.is_closing():
-            self.far.write(bytes(self._view[:nbytes]))
-        self.there.seen(nbytes)
+            self.far.write(bytes(self._room[:nbytes]))
+        self.there.seen(self._room[:nbytes])
 
     def answer(self, data: bytes) -> None:
         """What the destination says, through the rules of the return path."""
-        for at in range(0, len(data), len(self._back.get_buffer())):
-            piece = data[at : at + len(self._back.get_buffer())]
-            self._back.get_buffer()[: len(piece)] = piece
-            self._back.seen(len(piece))
+        self._back.seen(memoryview(data))
         with suppress(MigemuError):
             self.face.write(data)
 

@@ -12,23 +12,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from migemu.observe.events import EventLog
+from migemu.qemu.tap_channel import RamSeen
 from migemu.qemu.tap_main import MainSight
 from migemu.qemu.tap_packets import Packets
 from migemu.qemu.tap_rounds import Rounds
 from migemu.threads.native import NativeThreads
 from migemu.wire import returnpath
-from migemu.wire.multifd import SYNC, DevicePacket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from migemu.errors import MigemuError
+    from migemu.qemu.tap_channel import DeviceSeen, PacketSeen
     from migemu.qemu.tap_rounds import Round
     from migemu.threads.api import Threads
-    from migemu.wire.multifd import Packet, RamPacket
-
-HEADER_SIZE: Final = 1344
-"""Bytes of a RAM packet without its pages."""
 
 LOADED: Final = (
     "dst-precopy-loadvm-completed",
@@ -123,16 +120,15 @@ class Watch:
 
     # multifd channels
 
-    def packet(self, channel: int, packet: Packet) -> None:
+    def packet(self, channel: int, packet: PacketSeen) -> None:
         """A packet went by."""
-        if isinstance(packet, DevicePacket):
-            self._device_packet(channel, packet)
-        else:
+        if isinstance(packet, RamSeen):
             self._ram_packet(channel, packet)
+        else:
+            self._device_packet(channel, packet)
 
-    def _device_packet(self, channel: int, packet: DevicePacket) -> None:
-        device, idx, size = packet.device, packet.idx, len(packet.data)
-        config = packet.is_config
+    def _device_packet(self, channel: int, packet: DeviceSeen) -> None:
+        device, idx, size, config = packet
         if self.locked(self.packets.add, device, idx, channel, size, config=config):
             self.say("source", "vfio_save_complete_precopy_thread_start", device=device)
         if config:
@@ -141,21 +137,22 @@ class Watch:
         named = {"channel": channel, "device": device, "idx": idx, "bytes": size}
         self._passed(named | {"kind": "device", "config": config})
 
-    def _ram_packet(self, channel: int, packet: RamPacket) -> None:
-        pages, zero = len(packet.normal), len(packet.zero)
-        size = HEADER_SIZE + pages * packet.page_size
-        named: dict[str, Any] = {"channel": channel, "idx": packet.packet_num, "bytes": size}
-        if pages or zero or not packet.flags & SYNC:
+    def _ram_packet(self, channel: int, packet: RamSeen) -> None:
+        number, block, pages, zero, size, sync = packet
+        if pages or zero or not sync:
             self.ram(channel, pages, zero, size)
-            self._passed(named | {"kind": "ram", "block": packet.block})
+            kind = {"kind": "ram", "block": block}
         else:
-            self._passed(named | {"kind": "sync"})
-        if packet.flags & SYNC:
+            kind = {"kind": "sync"}
+        self._passed({"channel": channel, "idx": number, "bytes": size, **kind})
+        if sync:
             self.barrier(channel)
 
     def _passed(self, fields: dict[str, Any]) -> None:
-        self.say("source", "multifd_send_packet", **fields)
-        self.say("destination", "multifd_recv_packet", **fields)
+        """Both sides' event of one packet."""
+        t, thread = self.now(), f"channel {fields['channel']}"
+        self.logs["source"].sink("multifd_send_packet", t, thread, fields)
+        self.logs["destination"].sink("multifd_recv_packet", t, thread, fields)
 
     # rounds of RAM
 

@@ -122,11 +122,6 @@ class Intake:
         self._target = None
         return target
 
-    @property
-    def straight(self) -> bool:
-        """Whether the next bytes go straight into a payload, which nothing here looks at."""
-        return self._target is not None
-
     def waiting(self) -> int:
         """Bytes that have landed and are not consumed."""
         return self.end - self.start

@@ -58,14 +58,6 @@ class StreamReader(Generic[T]):
         """Bytes received so far."""
         return self._intake.total
 
-    @property
-    def straight(self) -> bool:
-        """Whether all of the next :meth:`get_buffer` is inside a payload: only its length counts here.
-
-        Whoever does not want the payload may pass the bytes on elsewhere and only say how many came.
-        """
-        return self._intake.straight
-
     def get_buffer(self) -> memoryview:
         """Where the next socket bytes go; never empty.
 

@@ -16,7 +16,6 @@ from migemu.errors import MigemuError, PeerError
 from migemu.lab.capture_write import CaptureWriter
 from migemu.observe.recorder import Recorder
 from migemu.qemu import binary, migration
-from migemu.qemu.machine import Machine, Setup, running
 from migemu.qemu.receive import QemuSession, Wishes
 from migemu.qemu.side import QemuSide
 from migemu.qemu.translate import Plan
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from migemu.observe.model import Result
     from migemu.qemu.binary import Launcher, Version
-    from migemu.qemu.memory import SharedRam
+    from migemu.qemu.machine import Machine
     from migemu.scenario import Scenario
 
 LIMIT = 40.0
@@ -203,21 +202,3 @@ async def finish(source: Machine, listening: Listening, recorder: Recorder, thro
         listening.session,
         recorder,
     )
-
-
-@contextlib.asynccontextmanager
-async def bare(
-    launcher: Launcher, folder: Path, ram: SharedRam, side: str = "source", *more: str, **parameters: Any
-) -> AsyncIterator[Machine]:
-    """A QEMU without devices: ``-M none`` with its RAM in `ram`, multifd as `parameters` say."""
-    machine = f"none,memory-backend={ram.block}"
-    words = ["-machine", machine, "-m", f"{ram.size // 1024}k", *ram.backend(), "-nodefaults", "-S"]
-    words += ["-display", "none", *(["-incoming", "defer"] if side == "destination" else []), *more]
-    setup = Setup(launcher, words, folder, side, fds=(ram.fd,), kill_after=2 * LIMIT)
-    async with running(setup) as made:
-        channels = parameters.pop("multifd_channels", 0)
-        capabilities = {"multifd": bool(channels), "return-path": parameters.pop("return_path", True)}
-        await migration.set_capabilities(made, capabilities)
-        given = {"max_bandwidth": 1 << 40} | ({"multifd_channels": channels} if channels else {})
-        await migration.set_parameters(made, given | parameters)
-        yield made

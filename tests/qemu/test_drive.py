@@ -19,6 +19,7 @@ from migemu.qemu import migration
 from migemu.qemu.drive import QemuSession, for_target, make_target, pci_config, shim_config
 from migemu.qemu.drive_stream import page_words, zero_words
 from migemu.qemu.memory import SharedRam
+from migemu.qemu.peer_bare import bare
 from migemu.qemu.side import QemuSide
 from migemu.threads.native import NativeThreads
 from migemu.wire import mainwriter
@@ -26,7 +27,7 @@ from migemu.wire.buffers import HeapPool
 from migemu.wire.mainreader import MainReader
 from migemu.wire.records import RamBlock
 from migemu.wire.vfio import wrap_config
-from peering.bench import ALL, LIMIT, bare, plan_of, qemu, scenario
+from peering.bench import ALL, LIMIT, plan_of, qemu, scenario
 
 if TYPE_CHECKING:
     from migemu.errors import MigemuError
@@ -90,9 +91,7 @@ async def to_none(launcher: Launcher, folder: Path, channels: int, **parts: Any)
     said = f"return_path = {str(back).lower()}"
     asked = scenario("11.1", channels=max(channels, 1), migration=said, handoff="load-ready", **parts)
     with SharedRam(8 << 20, "ram0") as ram:
-        async with bare(
-            launcher, folder, ram, "destination", multifd_channels=channels, return_path=back
-        ) as machine:
+        async with bare(launcher, folder, ram, "destination", channels=channels, return_path=back) as machine:
             return await drive(machine, asked, target, ram)
 
 
@@ -203,7 +202,7 @@ async def test_a_config_of_another_device_is_refused_by_qemu(vfio_qemu: Launcher
 async def test_the_command_line_sends_to_a_qemu_and_verifies(any_qemu: Launcher, tmp_path: Path) -> None:
     version = ["--machine-version", "7.2"] if any_qemu.version < (8, 1) else []
     with SharedRam(4 << 20, "ram0") as ram:
-        async with bare(any_qemu, tmp_path, ram, "destination", multifd_channels=2) as machine:
+        async with bare(any_qemu, tmp_path, ram, "destination", channels=2) as machine:
             address = (await migration.listen(machine))[4:]
             command = [sys.executable, "-m", "migemu", "source", "--connect", address, "--peer", "qemu"]
             command += ["--set", "ram.size=4 MiB", "--set", "ram.working_set=1 MiB", "--set", "channels=2"]

@@ -13,10 +13,11 @@ from migemu.lab.capture import Capture
 from migemu.lab.capture_rows import rows
 from migemu.observe.recorder import Recorder
 from migemu.qemu.memory import SharedRam
+from migemu.qemu.peer_bare import bare
 from migemu.qemu.receive import QemuSession, Wishes
 from migemu.qemu.receive_core import QemuCore
 from migemu.threads.native import NativeThreads
-from peering.bench import ALL, bare, finish, qemu, receive, receiving, scenario
+from peering.bench import ALL, finish, qemu, receive, receiving, scenario
 
 if TYPE_CHECKING:
     from migemu.qemu.binary import Launcher
@@ -52,7 +53,7 @@ async def test_nothing_need_be_known_of_it(any_qemu: Launcher, tmp_path: Path) -
         recorder = Recorder("destination", scenario("10.0", ram="64 MiB", channels=9))
         wishes = {"peer": "qemu", "verify_ram": Path(f"/proc/self/fd/{ram.fd}"), "ram_block": "ram0"}
         async with (
-            bare(any_qemu, tmp_path, ram, multifd_channels=3) as source,
+            bare(any_qemu, tmp_path, ram, "source", channels=3) as source,
             receiving(recorder, wishes) as listening,
         ):
             got = await finish(source, listening, recorder)
