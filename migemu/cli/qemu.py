@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from rich.console import Console
 
+from migemu.cli.captures import RECORD
 from migemu.cli.options import SET, read_scenario, scenario_options
+from migemu.cli.tap import Tapped
 from migemu.errors import CancelledMigrationError, UsageError
 from migemu.observe.live import json_lines
 from migemu.observe.recorder import prepare, save
@@ -113,6 +115,8 @@ def run_(
     metavar="SIDE.N.KEY=VALUE",
     help="Set a key of device N's model.ini (docs/qemu-devices.md): source.0.read_error_at=0; repeatable.",
 )
+@click.option("--tap", is_flag=True, help="Through a tap, whose own events and report go to OUT/tap.")
+@RECORD
 @scenario_options
 def migrate_(
     program: str | None,
@@ -120,13 +124,19 @@ def migrate_(
     no_multifd: bool,  # noqa: FBT001  click's
     limit: str,
     further: tuple[str, ...],
+    tap: bool,  # noqa: FBT001  click's
+    record: Path | None,
     config: Path | None,
     overrides: tuple[str, ...],
     out: Path | None,
     as_json: bool,  # noqa: FBT001  click's
 ) -> None:
-    """Migrate CONFIG between two real QEMUs with make-believe VFIO devices, and verify every byte."""
+    """Migrate CONFIG between two real QEMUs with make-believe VFIO devices, and verify every byte.
+
+    Order rules of CONFIG act, and --record sees, through a tap.
+    """
     scenario = read_scenario(config, overrides)
+    tapped = Tapped(scenario, record) if tap or record or scenario.order else None
     needed = binary.VFIO_MULTIFD if scenario.device else (0,)
     source = binary.find(program, needed)
     destination = binary.find(to_qemu, needed) if to_qemu else source
@@ -136,11 +146,14 @@ def migrate_(
         multifd=not no_multifd,
         limit=parse_time(limit),
         further=_by_device(further, len(scenario.device)),
+        through=None if tapped is None else tapped.through(),
     )
     with _folder(out) as folder:
         outcome = asyncio.run(_cancellable(pair.migrate(scenario, folder, options)))
         if out is not None:
             save(folder, scenario, outcome.events, outcome.result)
+        if tapped is not None:
+            tapped.finish(None if out is None else folder / "tap", quiet=as_json)
     _show(outcome, as_json=as_json)
     if outcome.result.exit_code:
         raise SystemExit(outcome.result.exit_code)

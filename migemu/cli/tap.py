@@ -22,14 +22,15 @@ from migemu.observe.live import json_lines
 from migemu.observe.recorder import EVENTS, RESULT, prepare
 from migemu.observe.result import RunEnd, build_result
 from migemu.observe.summary import print_summary
-from migemu.qemu.tap import Tap
-from migemu.qemu.tap_ruled import RuledTap
+from migemu.qemu.tap import Tap, through
+from migemu.qemu.tap_ruled import RuledTap, through_rules
 from migemu.qemu.tap_watch import Watch
 from migemu.scenario import default, load
 from migemu.threads.native import NativeThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from migemu.link.order_tape import Tapes
     from migemu.observe.events import Event
@@ -171,3 +172,39 @@ def save(folder: Path, watch: Watch, joined: Sequence[Event], outcome: Result) -
         (folder / PACKETS).write_text("".join(f"{packet.line()}\n" for packet in watch.packets))
     except OSError as error:
         raise MigemuError(f"the results could not be written to {folder}: {error.strerror}") from None
+
+
+class Tapped:
+    """A tap between the two QEMUs of a verb.
+
+    Args:
+        scenario: its order rules act; without any the tap only looks.
+        record: where it records what went over every connection, if it does.
+    """
+
+    def __init__(self, scenario: Scenario, record: Path | None) -> None:
+        self._scenario = scenario
+        self._watch = Watch(scenario.limits.events)
+        self._tapes = recording(record, scenario, "qemu")(NativeThreads())
+
+    def through(self) -> Callable[[str], AbstractAsyncContextManager[str]]:
+        """Puts it there."""
+        if self._scenario.order:
+            return through_rules(self._scenario, self._watch, self._tapes)
+        return through(self._watch, self._tapes)
+
+    def finish(self, folder: Path | None, *, quiet: bool) -> None:
+        """Keep what it saw in `folder`, and name what went by.
+
+        Raises:
+            MigemuError: what was asked to be recorded or kept is not whole.
+        """
+        joined = join(self._watch.logs["source"].events(), self._watch.logs["destination"].events())
+        if folder is not None:
+            save(prepare(folder), self._watch, joined, outcome_of(self._watch, self._scenario, joined))
+        for line in () if quiet else self._watch.packets.lines():
+            click.echo(line)
+        # Under rules the tap ends its recording by itself.
+        error = None if self._tapes is None or self._scenario.order else self._tapes.finish()
+        if error is not None:
+            raise error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from migemu.errors import MigemuError, UsageError
@@ -20,6 +20,9 @@ from migemu.wire.buffers import HeapPool
 from migemu.wire.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
     from migemu.link.order_tape import Tapes
     from migemu.qemu.tap_watch import Watch
     from migemu.scenario import Scenario
@@ -243,3 +246,25 @@ class RuledTap:
         fell_short = None if self._gates is None else self._gates.finish()
         self.error = self.error or fell_short
         self._watch.over()
+
+
+def through_rules(
+    scenario: Scenario, watch: Watch, tapes: Tapes | None = None
+) -> Callable[[str], AbstractAsyncContextManager[str]]:
+    """For a pair of QEMUs: puts a tap with the scenario's order rules between them.
+
+    Raises:
+        MigemuError: when the pair is done: a rule that was required did not fire, or could not be applied.
+    """
+
+    @asynccontextmanager
+    async def between(address: str) -> AsyncIterator[str]:
+        tap = RuledTap(address, watch, scenario, tapes)
+        try:
+            yield await tap.listen()
+        finally:
+            await tap.close()
+        if tap.error is not None:
+            raise tap.error
+
+    return between
