@@ -5,38 +5,29 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import xxhash
 
-from migemu.errors import ConfigError, PeerError, UsageError
-from migemu.observe.recorder import Recorder
+from migemu.errors import ConfigError, UsageError
 from migemu.qemu import migration
-from migemu.qemu.drive import QemuSession, for_target, make_target, pci_config, shim_config
+from migemu.qemu.drive import for_target, make_target, pci_config, shim_config
 from migemu.qemu.drive_stream import page_words, zero_words
 from migemu.qemu.memory import SharedRam
 from migemu.qemu.peer_bare import bare
-from migemu.qemu.side import QemuSide
-from migemu.threads.native import NativeThreads
 from migemu.wire import mainwriter
 from migemu.wire.buffers import HeapPool
 from migemu.wire.mainreader import MainReader
 from migemu.wire.records import RamBlock
 from migemu.wire.vfio import wrap_config
-from peering.bench import ALL, LIMIT, plan_of, qemu, scenario
+from peering.bench import ALL, LIMIT, qemu, scenario
+from peering.driving import loaded, to_devices, to_none
 
 if TYPE_CHECKING:
-    from migemu.errors import MigemuError
-    from migemu.observe.events import Event
-    from migemu.observe.model import Result
+    from pathlib import Path
+
     from migemu.qemu.binary import Launcher
-    from migemu.qemu.drive_stream import Target
-    from migemu.qemu.machine import Machine
-    from migemu.scenario import Scenario
 
 LATE = """
 [[order]]
@@ -49,72 +40,6 @@ attributes = { latency = "200 ms" }
 """
 
 PRECOPY = 'precopy = true\ninitial_size = "1 MiB"\nprecopy_size = "1500 KiB"'
-
-
-@dataclass
-class Driven:
-    """A migration to a QEMU, over."""
-
-    error: MigemuError | None
-    status: str
-    """What the destination says became of it."""
-    reason: str
-    result: Result
-    session: QemuSession
-    events: list[Event]
-
-    def ram(self) -> bool:
-        return [(one.what, one.ok) for one in self.result.verification] == [("ram", True)]
-
-
-async def drive(machine: Machine, asked: Scenario, target: Target, ram: SharedRam) -> Driven:
-    """Migrate to `machine`, and compare the memory it shares with what was sent."""
-    host, port = (await migration.listen(machine))[4:].rsplit(":", 1)
-    recorder = Recorder("source", asked)
-    threads = NativeThreads(recorder.log.sink)
-    session = QemuSession(asked, threads, target, Path(f"/proc/self/fd/{ram.fd}"))
-    error = await asyncio.wait_for(session.run(host, int(port)), LIMIT)
-    try:
-        told = await migration.wait(machine, 10.0)
-    except PeerError as gone:
-        told = {"status": str(gone)}
-    reason = str(told.get("error-desc", ""))
-    outcome = recorder.result(error)
-    return Driven(error, str(told["status"]), reason, outcome, session, recorder.log.events())
-
-
-async def to_none(launcher: Launcher, folder: Path, channels: int, **parts: Any) -> Driven:
-    """To a machine that is nothing but RAM."""
-    back = parts.pop("return_path", True)
-    version = "7.2" if launcher.version < (8, 1) else None
-    target = make_target("none", version, None, multifd=bool(channels))
-    said = f"return_path = {str(back).lower()}"
-    asked = scenario("11.1", channels=max(channels, 1), migration=said, handoff="load-ready", **parts)
-    with SharedRam(8 << 20, "ram0") as ram:
-        async with bare(launcher, folder, ram, "destination", channels=channels, return_path=back) as machine:
-            return await drive(machine, asked, target, ram)
-
-
-async def to_devices(
-    launcher: Launcher, folder: Path, machine: str = "10.0", *, multifd: bool = True, **parts: Any
-) -> Driven:
-    """To a PC with make-believe devices that keep what they are given."""
-    asked = scenario(machine, **parts)
-    asked = asked.model_copy(update={"uuid": asked.migration_uuid()})
-    plan = plan_of(asked, launcher, machine, multifd=multifd)
-    target = make_target(f"pc-q35-{machine}", None, None, multifd=multifd)
-    with QemuSide.prepare("destination", launcher, plan, folder, keep_state=True) as side:
-        async with side.running(LIMIT) as made:
-            return await drive(made, asked, target, side.ram)
-
-
-def loaded(driven: Driven, folder: Path) -> list[bool]:
-    """For each device, whether its QEMU twin was given its bytes."""
-    kept = [(folder / f"state{n}.bin").read_bytes() for n in range(len(driven.session.guest.devices))]
-    return [
-        xxhash.xxh3_128(state).hexdigest() == device.data_digest()
-        for state, device in zip(kept, driven.session.guest.devices, strict=True)
-    ]
 
 
 @pytest.mark.qemu
