@@ -48,15 +48,13 @@ async def receive(
     """A QEMU without devices migrates to us over TLS."""
     asked = scenario("10.0", channels=max(channels, 1), memory=encrypted(certificates))
     words = credentials(certificates, "client")
-    secured: dict[str, Any] = {"parameters": {"tls_creds": "tls0", "tls_hostname": "localhost"}}
+    parameters: dict[str, Any] = {"tls_creds": "tls0", "tls_hostname": "localhost"}
     with SharedRam(4 << 20, "ram0") as ram:
         ram.fill(3)
         recorder = Recorder("destination", asked)
         wishes = {"peer": "qemu", "verify_ram": Path(f"/proc/self/fd/{ram.fd}")}
         async with (
-            bare(
-                qemu(major), folder, ram, "source", *words, channels=channels, parameters=parameters
-            ) as source,
+            bare(qemu(major), folder, ram, "source", *words, channels=channels, **secured) as source,
             receiving(recorder, wishes) as listening,
         ):
             address = "" if through is None else through(listening.session.address)
