@@ -48,7 +48,7 @@ async def receive(
     """A QEMU without devices migrates to us over TLS."""
     asked = scenario("10.0", channels=max(channels, 1), memory=encrypted(certificates))
     words = credentials(certificates, "client")
-    parameters: dict[str, Any] = {"tls_creds": "tls0", "tls_hostname": "localhost"}
+    secured: dict[str, Any] = {"parameters": {"tls_creds": "tls0", "tls_hostname": "localhost"}}
     with SharedRam(4 << 20, "ram0") as ram:
         ram.fill(3)
         recorder = Recorder("destination", asked)
