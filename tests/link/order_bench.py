@@ -49,6 +49,10 @@ class Clock:
         heapq.heappush(self._calls, (self.now + seconds, next(self._numbers), timer, call))
         return timer
 
+    def pending(self) -> int:
+        """Calls to come."""
+        return sum(not timer.cancelled for _, _, timer, _ in self._calls)
+
     def pass_by(self, seconds: float) -> None:
         end = self.now + seconds
         while self._calls and self._calls[0][0] <= end:

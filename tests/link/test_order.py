@@ -81,6 +81,7 @@ def test_a_wait_that_ends_in_time_is_not_counted_as_expired_later() -> None:
     )
     bench.come(data("a", 0))
     bench.orders.event("e", {})
+    assert bench.clock.pending() == 0
     bench.clock.pass_by(100)
     assert bench.named("order_rule_expired") == []
     assert bench.said(0) == "a0"
