@@ -3,13 +3,24 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo faults fuzz test lint types contract check clean
+.PHONY: demo faults fuzz qemu test lint types contract check clean
 
 demo: $(VENV)/.done
 	$(BIN)/migemu run
 
 test: $(VENV)/.done
 	$(BIN)/pytest
+
+# Everything that has a real QEMU at one end or at both: every version pair, channel count and dialect. Fetches
+# a QEMU 10, and where it can a newer one, into a folder; as root also Debian's own where it is missing.
+qemu: $(VENV)/.done
+	@command -v qemu-system-x86_64 >/dev/null || [ "$$(id -u)" != 0 ] || \
+		apt-get install -y -qq --no-install-recommends qemu-system-x86 gcc libc6-dev >/dev/null || \
+		echo "SKIP: no QEMU of this machine's own"
+	tests/qemu/get-qemu.sh
+	MIGEMU_QEMU_SUITE=sid tests/qemu/get-qemu.sh $${XDG_CACHE_HOME:-$$HOME/.cache}/migemu/qemu-11 || \
+		echo "SKIP: no QEMU newer than 10; what needs it skips"
+	MIGEMU_QEMU_ALL=1 $(BIN)/pytest tests/qemu tests/lab/test_replay_qemu.py
 
 # Every fault at every moment of a migration between real processes, as a table; a quarter of an hour.
 faults: $(VENV)/.done
