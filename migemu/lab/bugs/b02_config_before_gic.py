@@ -43,6 +43,7 @@ BUG = Bug(
         broken=Run(scenario(RULES, "handoff=load-thread", "platform.allow_early_config=true", *ONE)),
         correct=Run(scenario(RULES, "handoff=load-ready", *ONE)),
         shows=breaks("config-after-iterables"),
-        how="the interrupt controller's section is held back until a config load has begun, or half a second",
+        how="""the interrupt controller's section is held back until a config load has begun, or half a
+        second""",
     ),
 )

@@ -26,8 +26,20 @@ RULES = """
 name = "no-flush"
 type = "drop"
 select = { channel = "main", flag = "flush", within = "SectionEnd" }
+
+[[order]]
+name = "device-behind-sync-0"
+type = "after"
+select = { channel = 0, record = "DevicePacket" }
+attributes = { packet = { channel = 0, flag = "sync", nth = 3 } }
+
+[[order]]
+name = "device-behind-sync-1"
+type = "after"
+select = { channel = 1, record = "DevicePacket" }
+attributes = { packet = { channel = 1, flag = "sync", nth = 3 } }
 """
-FORCED = scenario(RULES, "devices=1", "device.0.state_size=128", "ram.size=4 KiB")
+FORCED = scenario(RULES, "devices=1", "device.0.state_size=128", "ram.size=4 KiB", "migration.max_rounds=1")
 
 BUG = Bug(
     name="B10",
@@ -52,7 +64,8 @@ BUG = Bug(
         broken=Run(FORCED, QEMU),
         correct=Run(FORCED),
         shows=hangs,
-        how="""the FLUSH of the last pass over RAM is dropped; here the correct variant is this
-        destination, which sees that every channel is stranded and says so""",
+        how="""the FLUSH of the last pass over RAM is dropped, and device packets come behind its SYNC;
+        the correct variant here is this destination, which sees that every channel is stranded and says
+        so""",
     ),
 )

@@ -31,21 +31,25 @@ attributes = {{ packet = {{ device = "{B}", flag = "config" }} }}
 
 [[order]]
 type = "move"
+stream = "out"
 select = {{ device = "{A}", idx = 1 }}
 attributes = {{ to = 0 }}
 
 [[order]]
 type = "move"
+stream = "out"
 select = {{ device = "{B}", idx = 0 }}
 attributes = {{ to = 0 }}
 
 [[order]]
 type = "move"
+stream = "out"
 select = {{ device = "{B}", idx = 1 }}
 attributes = {{ to = 1 }}
 
 [[order]]
 type = "move"
+stream = "out"
 select = {{ device = "{A}", idx = 0 }}
 attributes = {{ to = 1 }}
 

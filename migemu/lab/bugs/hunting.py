@@ -56,12 +56,13 @@ def what_broke(failure: Failure) -> str:
     return failure.invariant or failure.kind
 
 
-def find(bug: Bug, seed: int = 0) -> Found:
+def find(bug: Bug, seed: int = 0, tries: int = TRIES) -> Found:
     """Explore the broken variant until it breaks, and shrink the schedule.
 
     Args:
         bug: what is looked for.
         seed: of the random strategies.
+        tries: schedules that shrinking may run.
 
     Raises:
         ScheduleError: it was not found within its budget, or something else was.
@@ -75,7 +76,7 @@ def find(bug: Bug, seed: int = 0) -> Found:
     if what_broke(failure) != bug.breaks:
         raise ScheduleError(f"{bug.name} should break {bug.breaks}, found was: {failure.error}")
     runner = Runner(bug.broken, hunt.rules)
-    shrunk = shrink(runner, failure, TRIES)
+    shrunk = shrink(runner, failure, tries)
     return Found(bug, outcome, shrunk, report(runner, shrunk, bug.broken.text()), runner)
 
 
