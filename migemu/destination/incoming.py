@@ -9,14 +9,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from migemu import __version__
+from migemu.destination.commands import Commands
 from migemu.destination.mainchannel import End
-from migemu.errors import ConnectionLostError, LimitError, MigemuError, WireError
+from migemu.errors import ConnectionLostError, MigemuError, WireError
 from migemu.handoff import agreement
 from migemu.handoff.machine_types import machine_type
-from migemu.wire import extension, records, returnpath
+from migemu.wire import records, returnpath
 from migemu.wire import vfio as words
-from migemu.wire.text import decode_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
     from migemu.handoff.base import Handoff, Machine, Slot
     from migemu.ram import GuestRam, RamLoad
     from migemu.threads.sync import Queue
-
-MIG_CMD_OPEN_RETURN_PATH = 1
-MIG_CMD_PING = 2
-MIG_CMD_SWITCHOVER_START = 11
 
 INTERRUPT_CONTROLLER = "migemu-gic"
 
@@ -40,7 +35,7 @@ class Memory(Protocol):
     load: RamLoad
 
 
-class Incoming:
+class Incoming(Commands):
     """Acts on the main stream's records, in their order.
 
     Args:
@@ -68,26 +63,17 @@ class Incoming:
         uuid: bytes | None = None,
         max_commands: int = 100_000,
     ) -> None:
-        self._machine = machine
-        self._handoff = handoff
+        super().__init__(machine, handoff, reply, max_commands)
         self._queue = queue
         self._barrier = barrier
         self._memory = memory
-        self._reply = reply
         self._machine_name = machine_name
         self._uuid = uuid
-        self._commands, self._max_commands = 0, max_commands
         self._flush_word = machine_type(machine_name).flush_word
-        self._parts = extension.PartsReader()
         self._acts = self._table()
         self._unacked = {slot.name for slot in machine.slots.values() if slot.device.model.precopy}
         self._section_ids: dict[str, int] = {}
         self._ended = False
-        self.return_path = False
-        self.extended = False
-        self.digests: dict[str, Any] | None = None
-        self.told_to_start = False
-        self.phase = "setup"
         self.on_eof: Callable[[], None] = lambda: None
 
     def _table(self) -> dict[type, Callable[[Any], None]]:
@@ -180,65 +166,6 @@ class Incoming:
     def _device(self, name: str) -> Slot | None:
         """The VFIO device whose section this is; None for another's section."""
         return self._machine.slot(name) if name.endswith("/vfio") else None
-
-    # commands
-
-    def _command(self, record: records.Command) -> None:
-        self._commands += 1  # they are answered and recorded: a peer may not send them for ever
-        if self._commands > self._max_commands:
-            told = f"more than limits.max_commands = {self._max_commands}"
-            raise LimitError(told, limit="limits.max_commands", channel="main")
-        acts = {
-            MIG_CMD_OPEN_RETURN_PATH: self._open_return_path,
-            MIG_CMD_PING: self._ping,
-            MIG_CMD_SWITCHOVER_START: self._switchover_start,
-            extension.CMD_EXTENSION: self._extension,
-            extension.CMD_CLOCK: self._clock,
-            extension.CMD_SEND_NON_ITERABLE: self._send_non_iterable,
-            extension.CMD_DIGESTS: self._digests,
-            extension.CMD_START: self._start,
-        }
-        act = acts.get(record.number)
-        if act is None:
-            raise WireError(f"MIG_CMD {record.number:#x} unknown", channel="main")
-        self._machine.threads.point("loadvm_process_command", command=record.number)
-        act(record.data)
-
-    def _open_return_path(self, _data: bytes) -> None:
-        self.return_path = True
-
-    def _ping(self, data: bytes) -> None:
-        if not self.return_path:
-            raise WireError("PING before OPEN_RETURN_PATH", channel="main")
-        self._reply(returnpath.encode(returnpath.PONG, data))
-
-    def _extension(self, data: bytes) -> None:
-        said = extension.decode_announcement(data)
-        self.extended = True
-        agreement.same_handoff(said["features"], self._handoff.design.name)
-        answer = extension.encode_announcement(__version__, extension.FEATURES)
-        self._reply(returnpath.encode(extension.RP_EXTENSION_ACK, answer))
-
-    def _clock(self, data: bytes) -> None:
-        now = int(self._machine.threads.now() * 1e9)
-        answer = extension.encode_clock_reply(extension.decode_clock(data), now)
-        self._reply(returnpath.encode(extension.RP_CLOCK, answer))
-
-    def _switchover_start(self, _data: bytes) -> None:
-        self.phase = "switchover"
-        self._handoff.switchover_start()
-
-    def _send_non_iterable(self, _data: bytes) -> None:
-        self.phase = "non-iterable"
-        self._handoff.send_non_iterable()
-
-    def _digests(self, data: bytes) -> None:
-        whole = self._parts.feed(data)
-        if whole is not None:
-            self.digests = decode_object(whole, "the digests")
-
-    def _start(self, _data: bytes) -> None:
-        self.told_to_start = True
 
     # RAM
 
