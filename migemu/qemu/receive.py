@@ -21,8 +21,9 @@ from migemu.handoff.machine_types import machine_type
 from migemu.qemu import receive_check as check
 from migemu.qemu.peer import OpeningProtocol
 from migemu.qemu.receive_ack import Acks
-from migemu.qemu.receive_core import QemuCore, QemuFinish, QemuIncoming, QemuPlan
+from migemu.qemu.receive_core import QemuCore, QemuFinish, QemuPlan
 from migemu.qemu.receive_devices import Devices, Gathering, check_usable, chosen
+from migemu.qemu.receive_incoming import QemuIncoming
 from migemu.qemu.receive_keep import Keep
 from migemu.qemu.receive_pages import PagesProtocol
 from migemu.ram import GuestRam
