@@ -20,25 +20,25 @@ from typing import TYPE_CHECKING, ClassVar
 
 from migemu.errors import CancelledMigrationError, MigemuError, PeerTimeoutError, WireError
 from migemu.vfio.flow import FreeFlow
+from migemu.vfio.mutex import LoadBufsMutex
 from migemu.vfio.slots import BufferLimits, Loadable, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from migemu.threads.api import Condition, Threads
+    from migemu.threads.api import Threads
     from migemu.vfio.content import Payload, Span
     from migemu.vfio.flow import Flow
     from migemu.vfio.slots import BufferStats
 
     Deadline = Callable[[], float]
     """The time a wait ends at; asked again while waiting, so that progress elsewhere may move it. Infinite
-    only
-    in explorations that look for waits without an end."""
+    only in explorations that look for waits without an end."""
 
 __all__ = ["BufferLimits", "Loadable", "StateBuffers"]
 
 
-class StateBuffers:
+class StateBuffers(LoadBufsMutex):
     """The reassembly of one device.
 
     Args:
@@ -61,15 +61,11 @@ class StateBuffers:
         flow: Flow | None = None,
         config_on_multifd: bool = True,
     ) -> None:
-        self.device = device
-        self.threads = threads
+        super().__init__(device, threads)
         self.flow: Flow = flow or FreeFlow()
-        self.mutex = threads.lock(f"load_bufs_mutex {device}")
         self.slots = self.slots_type(device, limits or BufferLimits(), config_on_multifd=config_on_multifd)
-        self._conditions: list[Condition] = []
         self.buffer_ready = self.condition("load_bufs_buffer_ready")
         self._channels_ended: str | None = None
-        self._error: MigemuError | None = None
         self.flow.add_device(device)
 
     @property
@@ -91,26 +87,6 @@ class StateBuffers:
     def complete(self) -> bool:
         """All data buffers have been written."""
         return self.slots.complete
-
-    @property
-    def want_exit(self) -> bool:
-        """The migration has failed or was cancelled: leave."""
-        return self._error is not None
-
-    def condition(self, name: str) -> Condition:
-        """A further condition over the mutex; :meth:`abort` wakes its sleepers too (bug B5)."""
-        made = self.threads.condition(self.mutex, f"{name} {self.device}")
-        self._conditions.append(made)
-        return made
-
-    def raise_if_failed(self) -> None:
-        """For a loader that woke up.
-
-        Raises:
-            MigemuError: what :meth:`abort` was given.
-        """
-        if self._error is not None:
-            raise self._error
 
     # the receiving side
 
@@ -270,10 +246,6 @@ class StateBuffers:
         """No other idx changes what a loader waits for."""
         if idx == self.slots.next:
             self.buffer_ready.notify_all()
-
-    def _wake_everybody(self) -> None:
-        for condition in self._conditions:
-            condition.notify_all()
 
     def _wait_turn(self, deadline: Deadline) -> Loadable | None:
         """Sleep until the next buffer is here or all have been written."""
