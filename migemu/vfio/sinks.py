@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import mmap
 import os
 from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
 
 from migemu.errors import ConfigError
 from migemu.vfio.content import as_bytes
@@ -14,8 +18,9 @@ if TYPE_CHECKING:
 
     from migemu.vfio.content import Span
 
-WINDOW: Final = 4 * 2**20
-"""Bytes of a memory window: big enough to be real writes, small enough for 64 devices at once."""
+WINDOW: Final = 512 * 1024
+"""Bytes of a memory window: small enough that piece, window and digest meet in a core's own cache (4 MiB cost
+half as much again a byte), and that 64 devices are 32 MiB."""
 
 
 class Sink(Protocol):
@@ -43,24 +48,29 @@ class Sink(Protocol):
 
 
 class MemfdWindow:
-    """Memory of a bounded size: the stream goes round and round in it.
+    """Memory of a bounded size, mapped from a file: the stream goes round and round in it.
 
     The bytes really cross into another file's pages, as with a real data fd, yet a device of many GiB costs
-    the destination `window` bytes. A write ends at the window's end, so short writes happen by nature.
+    the destination `window` bytes. A write ends at the window's end, so short writes happen by nature. They
+    are stored through a mapping: ``pwrite`` looks every single page up and takes twice the time.
     """
 
     def __init__(self, window: int = WINDOW) -> None:
-        self._window = window
         self._fd = os.memfd_create("vfio-data-fd", os.MFD_CLOEXEC)
         os.ftruncate(self._fd, window)
+        mapping = mmap.mmap(self._fd, window, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+        self._pages = np.frombuffer(mapping, dtype=np.uint8)
         self._offset = 0
 
     def write(self, span: Span) -> int:
-        """Take what fits before the window's end."""
-        at = self._offset % self._window
-        count = os.pwrite(self._fd, as_bytes(span)[: self._window - at], at)
-        self._offset += count
-        return count
+        """Take what fits before the window's end; the interpreter is let go meanwhile."""
+        if self._fd < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        at = self._offset % len(self._pages)
+        taken = as_bytes(span)[: len(self._pages) - at]
+        np.copyto(self._pages[at : at + len(taken)], np.frombuffer(taken, dtype=np.uint8))
+        self._offset += len(taken)
+        return len(taken)
 
     def commit(self) -> None:
         """Nothing to keep."""
@@ -74,6 +84,7 @@ class MemfdWindow:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+            self._pages = np.zeros(0, dtype=np.uint8)
 
 
 class FileSink:
@@ -125,7 +136,6 @@ class FileSink:
         if self._fd < 0:
             return
         os.close(self._fd)
-        self._fd = -1
         self._fd = -1
         if self._named:
             with contextlib.suppress(FileNotFoundError):

@@ -145,7 +145,9 @@ def test_virtual_content_does_not_reach_real_code_unnoticed() -> None:
 
 def test_a_window_takes_any_amount_in_bounded_memory() -> None:
     sink = MemfdWindow(window=1000)
-    assert [sink.write(memoryview(bytes(600))) for _ in range(3)] == [600, 400, 600]
-    assert os.fstat(sink._fd).st_size == 1000
+    assert [sink.write(memoryview(bytes([i]) * 600)) for i in (1, 2, 3)] == [600, 400, 600]
+    assert os.pread(sink._fd, 2000, 0) == bytes([3]) * 600 + bytes([2]) * 400
     sink.close()
     sink.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        sink.write(memoryview(b"late"))
