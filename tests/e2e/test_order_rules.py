@@ -134,7 +134,9 @@ def test_an_impossible_migration_ends_with_an_error_on_both_sides(tmp_path: Path
     outcome = run(tmp_path, f'[[order]]\nname = "x"\n{rule}\n')
     assert outcome.code in (1, 2), outcome.said
     assert source in outcome.errors("source") != ""
-    assert destination in outcome.errors("destination") != ""
+    told = outcome.errors("destination")
+    # Both sides wait as long for the other; when the source is the first to give up, the destination is told to.
+    assert destination in told != "" or (destination.startswith("no complete") and "given up" in told)
     assert outcome.rules()["x"]["fired"] or "order rule x" in outcome.errors("destination")
     assert outcome.result["runnable"] in ("source", "none")
     assert next(e for e in outcome.result["invariants"] if e["name"] == "ends")["ok"]

@@ -96,7 +96,7 @@ async def test_a_slower_pace_is_slower(any_qemu: Launcher, tmp_path: Path) -> No
             for rate in (400 * MIB, 4 * MIB):
                 writer.run_at(rate, NativeThreads())
                 gaps.append(int(ram.words.view("<u4")[guest.MAILBOX // PAGE][4]))
-    assert 50 < gaps[1] / gaps[0] < 200
+    assert 10 < gaps[1] / gaps[0] < 1000
 
 
 @pytest.mark.parametrize("working_set", [0, 16 * MIB])
