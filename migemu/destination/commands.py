@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from migemu import __version__
-from migemu.errors import LimitError, WireError
+from migemu.errors import LimitError, PeerRefusedError, WireError
 from migemu.handoff import agreement
 from migemu.wire import extension, records, returnpath
 from migemu.wire.text import decode_object
@@ -65,6 +65,7 @@ class Commands:
             extension.CMD_SEND_NON_ITERABLE: self._send_non_iterable,
             extension.CMD_DIGESTS: self._digests,
             extension.CMD_START: self._start,
+            extension.CMD_FAILED: self._failed,
         }
         act = acts.get(record.number)
         if act is None:
@@ -107,3 +108,11 @@ class Commands:
 
     def _start(self, _data: bytes) -> None:
         self.told_to_start = True
+
+    def _failed(self, data: bytes) -> None:
+        raise gave_up(data)
+
+
+def gave_up(data: bytes) -> PeerRefusedError:
+    """The source's last words, as this side's error."""
+    return PeerRefusedError(f"the source failed: {data.decode('utf-8', 'replace')}", channel="main")

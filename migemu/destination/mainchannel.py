@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from migemu.destination.channel import NO_GOODBYE
+from migemu.destination.commands import gave_up
 from migemu.errors import ConnectionLostError, MigemuError
-from migemu.wire.extension import CMD_EXTENSION
+from migemu.wire.extension import CMD_EXTENSION, CMD_FAILED
 from migemu.wire.records import Command
 
 if TYPE_CHECKING:
@@ -103,8 +104,15 @@ class MainProtocol(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def _put(self, records: list[Record]) -> bool:
-        """Queue `records`; whether the queue is full now."""
+        """Queue `records`; whether the queue is full now.
+
+        Why the source gives up goes before everything that waits: a wait may never end otherwise.
+        """
         full = False
+        last = records[-1] if records else None
+        if isinstance(last, Command) and last.number == CMD_FAILED:
+            self._end(gave_up(last.data))
+            return True
         for record in records:
             if isinstance(record, Command) and record.number == CMD_EXTENSION:
                 self.announced = True

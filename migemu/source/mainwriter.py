@@ -50,6 +50,12 @@ class MainWriter:
             self._queued += size
         self._outlet.start(chunks)
 
+    def last_words(self, data: bytes) -> None:
+        """Queue `data` behind everything else although the side was aborted; waits for nothing."""
+        with self._lock:
+            self._queued += len(data)
+        self._outlet.start((data,))
+
     def flush(self) -> None:
         """Wait until everything has left for the kernel."""
         with self._lock:

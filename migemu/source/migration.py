@@ -78,6 +78,7 @@ class Migration:
         except Exception as error:  # noqa: BLE001  a thread's last line of defence: nothing may vanish
             parts.abort.set(MigemuError(f"{type(error).__name__}: {error}", side="source", phase=parts.phase))
         if parts.abort.error is not None:
+            self._say_why(parts.abort.error)
             self._give_back()
 
     def _migrate(self) -> None:
@@ -95,6 +96,12 @@ class Migration:
         """Enter a state of QEMU's MigrationStatus."""
         self.parts.phase = state
         self.parts.threads.point("migrate_set_state", state=state)
+
+    def _say_why(self, error: MigemuError) -> None:
+        """Rather than have the destination guess from a close; not if it was the one to say no."""
+        parts = self.parts
+        if parts.extended and not parts.vm.disowned and not isinstance(error, PeerRefusedError):
+            parts.stream.give_up(str(error))
 
     def _give_back(self) -> None:
         """The migration failed: unless the destination may run the VM, it runs here."""

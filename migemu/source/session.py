@@ -36,6 +36,8 @@ STAGES = {"setup": "setup", "device": "switchover", "commit": "switchover"}
 """Which time limit holds in which phase, besides the one for silence and the one for the whole."""
 GRACE = 0.5
 """How long a lost multifd channel waits for the destination's own words about it."""
+LAST_WORDS_SECONDS = 1.0
+"""How long a destination that was told why this side gives up may take to answer or to close."""
 JOIN_SECONDS = 10.0
 """How long threads have to end once they were told to."""
 
@@ -61,6 +63,7 @@ class Session:
         self._peer = "", 0
         self.address = ""
         self._migration_ended = asyncio.Event()
+        self._heard = asyncio.Event()
         self.abort = Abort(threads)
         self.abort.on_abort(lambda _: self._loop.call_soon_threadsafe(self._done.set))
         self._patience = Patience(threads, scenario.timeouts.phase)
@@ -154,6 +157,7 @@ class Session:
         self._done.set()
 
     def _lost_main(self, error: MigemuError) -> None:
+        self._heard.set()
         if self._finished or self._parts.returns.shut is not None:
             return
         error.at(side="source", phase=self._parts.phase)
@@ -230,10 +234,18 @@ class Session:
         failed = self.abort.error is not None
         if not failed:
             await self._pacing.settled()
+        elif self._parts.stream.gave_up:
+            await self._hear_out()
         for link in self._links:
             link.close(abort=failed)
         self._main.close(abort=failed)
         await self._loop.run_in_executor(None, self._end_threads)
+
+    async def _hear_out(self) -> None:
+        """A reset throws away what is still under way: let the destination hear why, though not for ever."""
+        with suppress(TimeoutError):
+            seconds = LAST_WORDS_SECONDS + 2 * self._scenario.link.delay
+            await asyncio.wait_for(self._heard.wait(), seconds)
 
     def _end_threads(self) -> None:
         if not self._parts.pool.join(JOIN_SECONDS):

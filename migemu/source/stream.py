@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from migemu.handoff.design import Carrier
-from migemu.wire import mainwriter
+from migemu.wire import extension, mainwriter
 from migemu.wire import vfio as words
 from migemu.wire.records import RamBlock
 
@@ -28,16 +28,35 @@ MIG_CMD_SWITCHOVER_START = 11
 
 
 class Stream:
-    """Writes records; decides nothing."""
+    """Writes records; decides nothing.
+
+    Attributes:
+        gave_up: the destination was told why nothing more comes.
+    """
 
     def __init__(self, main: MainWriter, machine: str, uuid: bytes | None = None) -> None:
         self._main = main
         self._machine = machine
         self._uuid = uuid
+        self._begun = False
+        self._inside: int | None = None
+        self.gave_up = False
 
     def begin(self) -> None:
         """File header and CONFIGURATION."""
         self._main.write(mainwriter.file_header() + mainwriter.configuration(self._machine, uuid=self._uuid))
+        self._begun = True
+
+    def give_up(self, why: str) -> None:
+        """Say `why` nothing more comes, without waiting; to a destination that is migemu."""
+        if not self._begun:
+            return
+        ended = b""
+        if self._inside is not None:
+            ended = mainwriter.vfio_word(words.END_OF_STATE) + mainwriter.footer(self._inside)
+        reason = why.encode()[: extension.PART_BYTES]
+        self._main.last_words(ended + mainwriter.command(extension.CMD_FAILED, reason))
+        self.gave_up = True
 
     def command(self, number: int, data: bytes = b"") -> None:
         """A MIG_CMD, flushed: marks are acted on when they are met."""
@@ -77,10 +96,12 @@ class Stream:
     def device_part_begin(self, number: int) -> None:
         """SECTION_PART of a VFIO device: pre-copy data follows."""
         self._main.write(mainwriter.section_part(FIRST_DEVICE_SECTION + number))
+        self._inside = FIRST_DEVICE_SECTION + number
 
     def device_end_begin(self, number: int) -> None:
         """SECTION_END of a VFIO device."""
         self._main.write(mainwriter.section_end(FIRST_DEVICE_SECTION + number))
+        self._inside = FIRST_DEVICE_SECTION + number
 
     def device_data(self, view: memoryview) -> None:
         """A DATA block; the view is free when the call returns."""
@@ -90,6 +111,7 @@ class Stream:
     def device_section_end(self, number: int, word: int = words.END_OF_STATE) -> None:
         """The word that ends the body, and the footer."""
         self._main.write(mainwriter.vfio_word(word) + mainwriter.footer(FIRST_DEVICE_SECTION + number))
+        self._inside = None
 
     def platform_section(self, number: int, idstr: str, state: bytes) -> None:
         """SECTION_FULL of a platform device, such as the interrupt controller."""

@@ -27,6 +27,8 @@ CMD_START: Final = 0x6D04
 """No data: the source gives the VM up; from here on only the destination may run it."""
 CMD_CLOCK: Final = 0x6D05
 """u64: the source's clock in ns."""
+CMD_FAILED: Final = 0x6D06
+"""UTF-8: why the source gives up; nothing follows it."""
 
 RP_EXTENSION_ACK: Final = returnpath.EXTENSION_ACK
 """JSON like CMD_EXTENSION: the destination is a migemu too, and these features are on."""

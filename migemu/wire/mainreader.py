@@ -14,7 +14,7 @@ from migemu.wire import mainstream as ms
 from migemu.wire.codecs import CODECS, Body, Codec, find_codec
 from migemu.wire.commands import COMMAND_HEAD, read_command
 from migemu.wire.configuration import read_configuration
-from migemu.wire.extension import CMD_START
+from migemu.wire.extension import CMD_FAILED, CMD_START
 from migemu.wire.hello import VM_MAGIC
 from migemu.wire.limits import DEFAULT_LIMITS
 from migemu.wire.multifd import PAGE_SIZE
@@ -123,14 +123,14 @@ class MainReader(StreamReader[Record]):
             yield from self._behind_the_end()
 
     def _behind_the_end(self) -> Iterator[str]:
-        """Nothing of QEMU's; of migemu's own the one command by which the source gives up its VM."""
+        """Nothing of QEMU's; of migemu's own the command that gives up the VM, or the migration."""
         intake = self._intake
         yield from self._need(1, BETWEEN)
-        start = intake.peek() == ms.COMMAND
-        if start:
+        fitting = intake.peek() == ms.COMMAND
+        if fitting:
             yield from self._need(COMMAND_HEAD.size, "a command")
-            start = COMMAND_HEAD.unpack_from(intake.view, intake.start)[1] == CMD_START
-        if not start:
+            fitting = COMMAND_HEAD.unpack_from(intake.view, intake.start)[1] in (CMD_START, CMD_FAILED)
+        if not fitting:
             raise WireError("bytes came behind the end of the main stream")
         yield from self._command(ms.COMMAND)
 

@@ -77,5 +77,6 @@ COMMANDS: Final = {
     extension.CMD_DIGESTS: _kind("DIGESTS"),
     extension.CMD_START: _kind("START", 0),
     extension.CMD_CLOCK: _kind("CLOCK", 8),
+    extension.CMD_FAILED: _kind("FAILED"),
 }
 """Every command a stream may carry; QEMU refuses a number or a length it does not know, and so do we."""
