@@ -6,6 +6,8 @@ import asyncio
 import gc
 import signal
 import sys
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -28,7 +30,6 @@ from migemu.threads.native import NativeThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from migemu.observe.events import Event
     from migemu.scenario import Scenario, Side
@@ -176,6 +177,17 @@ def migrate(
         return uvloop.run(_migrate(recorder.side, session, dilated(recorder.scenario), threads, host, port))
     except KeyboardInterrupt:
         return CancelledMigrationError("interrupted", side=recorder.side)
+    except MigemuError:  # a UsageError: nothing has begun
+        raise
+    except Exception as error:  # noqa: BLE001  a process's last line of defence: a line, not a traceback
+        return _defect(error, recorder.side)
+
+
+def _defect(error: Exception, side: str) -> MigemuError:
+    """An error outside the tree is one of this program's; where it was raised is what its author needs."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(last.filename).name}, line {last.lineno}"
+    return MigemuError(f"a defect of migemu: {type(error).__name__}: {error} ({where})", side=side)
 
 
 async def _migrate(

@@ -120,7 +120,8 @@ class Greeter(asyncio.BufferedProtocol):
         """Whether the peer has closed a connection that nobody reads now."""
         if self.transport is None or self.transport.is_closing():
             return True
-        return peer_gone(self.transport.get_extra_info("socket").fileno())
+        sock = self.transport.get_extra_info("socket")  # None once an order rule has closed what it wraps
+        return sock is None or peer_gone(sock.fileno())
 
     def refuse(self, error: MigemuError) -> None:
         """Turn the connection away and say why."""

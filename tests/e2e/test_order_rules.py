@@ -135,8 +135,7 @@ def test_an_impossible_migration_ends_with_an_error_on_both_sides(tmp_path: Path
     assert outcome.code in (1, 2), outcome.said
     assert source in outcome.errors("source") != ""
     told = outcome.errors("destination")
-    # Both sides wait as long for the other; when the source is the first to give up, the destination is told to.
-    assert destination in told != "" or (destination.startswith("no complete") and "given up" in told)
+    assert destination in told != ""
     assert outcome.rules()["x"]["fired"] or "order rule x" in outcome.errors("destination")
     assert outcome.result["runnable"] in ("source", "none")
     assert next(e for e in outcome.result["invariants"] if e["name"] == "ends")["ok"]
