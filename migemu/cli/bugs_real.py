@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -24,12 +25,31 @@ if TYPE_CHECKING:
     from migemu.scenario import Side
 
 
-class BugPair(Pair):
-    """A pair of which the destination is a variant of the catalogue."""
+GRACE = 1.0
+"""Seconds that both sides may still take once the bug has shown itself."""
 
-    def __init__(self, bug: str, variant: str, run: Run, scratch: Path, place: Place) -> None:
-        super().__init__(run.scenario, scratch, lambda _event: None, place)
+
+class BugPair(Pair):
+    """A pair of which the destination is a variant of the catalogue.
+
+    Args:
+        bug: its name.
+        variant: broken or correct.
+        real: how it is driven, and what shows it; once it has been seen nobody waits for time limits.
+        scratch: a folder of this run.
+        place: where they run.
+    """
+
+    def __init__(self, bug: str, variant: str, real: Real, scratch: Path, place: Place) -> None:
+        super().__init__(run_of(real, variant).scenario, scratch, self._hear, place)
         self._variant = bug, variant
+        self._shows = real.shows
+        self._shown = False
+
+    def _hear(self, event: Event) -> None:
+        if not self._shown and self._shows([event]) is not None:
+            self._shown = True
+            asyncio.get_running_loop().call_later(GRACE, self._forward, signal.SIGTERM)
 
     def _command(self, side: Side, option: str, address: str) -> list[str]:
         if side == "source":
@@ -46,6 +66,11 @@ class Seen(NamedTuple):
     """How it ended, in one line."""
     rules: list[str]
     """Order rules that did not do what they are for."""
+
+
+def run_of(real: Real, variant: str) -> Run:
+    """What the broken or the correct variant's processes are."""
+    return real.broken if variant == "broken" else real.correct
 
 
 def reproduce_real(bug: Bug, times: int, *, as_json: bool) -> bool:
@@ -68,9 +93,8 @@ def reproduce_real(bug: Bug, times: int, *, as_json: bool) -> bool:
 
 def run_once(bug: Bug, real: Real, variant: str) -> Seen:
     """One migration between two processes."""
-    run = real.broken if variant == "broken" else real.correct
     with tempfile.TemporaryDirectory(prefix="migemu-") as scratch, placed() as place:
-        pair = BugPair(bug.name, variant, run, Path(scratch), place)
+        pair = BugPair(bug.name, variant, real, Path(scratch), place)
         end = asyncio.run(pair.run())
         events = join(pair.events("source"), pair.events("destination"))
     return Seen(real.shows(events), _ended(events, end.reasons), _idle_rules(events))

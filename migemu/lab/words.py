@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+from migemu.wire.mainstream import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+BREAKS = "BREAKS "
+FAILS = "FAILS: "
+"""What a broken invariant and an error of the migration are told with."""
 
 EVENTS: Mapping[str, str] = {
     "main_channel_brings": "brings {what}",
@@ -31,23 +38,42 @@ EVENTS: Mapping[str, str] = {
     "multifd_send_shutdown": "cleans up",
     "multifd_send_channel_found": "finds channel {channel} free",
     "load_finish_ready_broadcast": "has broadcast, the flag not set yet",
-    "error": "FAILS: {message}",
+    "error": FAILS + "{message}",
 }
 """Event to what is said of it; what is not here is not worth a word."""
 
 WAITS: Mapping[str, str] = {
-    "the main channel filled": "waits for the main channel",
-    "load_bufs_buffer_ready": "waits for buffers of",
-    "load_bufs_iter_done": "waits for CONFIG_LOAD_READY of",
-    "load threads ended": "waits for the load threads",
-    "all channels at SYNC": "waits for every channel's SYNC",
-    "save threads ended": "waits for the save threads",
-    "channels_ready": "waits for a free channel",
+    r"the main channel filled": "the main channel",
+    r"load_bufs_buffer_ready (.+)": r"buffers of \1",
+    r"load_bufs_iter_done (.+)": r"CONFIG_LOAD_READY of \1",
+    r"load_bufs_thread_finished (.+)": r"the end of load \1",
+    r"load_finish_ready_broadcast": "a device that is finished",
+    r"data in (.+) posted": r"all data of \1",
+    r"load threads ended": "the load threads",
+    r"all channels at SYNC": "every channel's SYNC",
+    r"channel (\d+) read on": r"leave to read on",
+    r"save threads ended": "the save threads",
+    r"channels_ready": "a free channel",
+    r"channels_ready posted": "a token for a free channel",
+    r"channel written": "a channel that has written",
+    r"channels_created": "every channel to be tried",
+    r"migration over": "the end of the migration",
 }
-"""The beginning of a condition's name to what is said of waiting on it."""
+"""A condition's name to what is waited for."""
 
-QUIET = ("session waits", "migration over", "has something to write", "main channel filled")
-"""Notes with these parts only tell how the machinery is built."""
+LOCKS: Mapping[str, str] = {
+    r"the main channel lock": "comes to the main channel's queue",
+    r"session": "says that the migration is over",
+    r"sync barrier": "comes to SYNC",
+    r"channel (\d+)": r"has channel \1 read on",
+}
+"""Locks of the machinery to what they are taken for; QEMU's own are called by their names."""
+
+
+OWN = ("migration over", "has something to write")
+"""Waits with these parts only tell how the machinery is built."""
+QUIET = (*OWN, "main channel filled")
+"""And so do wake-ups with these."""
 
 
 def words(note: str) -> str | None:
@@ -63,13 +89,39 @@ def words(note: str) -> str | None:
 
 
 def _waits(note: str) -> str | None:
-    condition = note.removeprefix("waits on ")
-    for name, said in WAITS.items():
-        if condition.startswith(name):
-            return f"{said} {short(condition.removeprefix(name).strip())}".strip()
-    if any(part in note for part in QUIET):
+    if any(part in note for part in OWN):
         return None
-    return short(note)
+    return f"waits for {waited_for(note.removeprefix('waits on '))}"
+
+
+def waited_for(condition: str) -> str:
+    """What somebody waits for who waits on a condition of this name."""
+    return _translated(short(condition), WAITS)
+
+
+def _translated(text: str, table: Mapping[str, str]) -> str:
+    for pattern, said in table.items():
+        if (found := re.fullmatch(pattern, text)) is not None:
+            return found.expand(said)
+    return text
+
+
+def stands(doing: str) -> str:
+    """What a thread stands before, with or without its name: ``incoming takes BQL``."""
+    text = short(doing)
+    before, takes, lock = text.rpartition("takes ")
+    if takes and (said := _translated(lock, LOCKS)) != lock:
+        return before + said
+    before, waits, condition = text.rpartition("comes back from waiting on ")
+    return f"{before}has waited for {waited_for(condition)}" if waits else text
+
+
+def stuck(wait: str) -> str:
+    """One line of who waits for what."""
+    text = short(wait)
+    thread, waits, rest = text.partition(" waits on ")
+    condition, opens, more = rest.partition(" (")
+    return f"{thread} waits for {waited_for(condition)}{opens}{more}" if waits else text
 
 
 def _wakes(note: str) -> str | None:
@@ -97,7 +149,7 @@ def _packet(fields: Mapping[str, str]) -> str:
 
 
 def _invariant(fields: Mapping[str, str]) -> str | None:
-    return None if fields.get("ok") == "True" else f"BREAKS {fields.get('name')}: {fields.get('detail')}"
+    return None if fields.get("ok") == "True" else f"{BREAKS}{fields.get('name')}: {fields.get('detail')}"
 
 
 def _vm(fields: Mapping[str, str]) -> str | None:
@@ -105,8 +157,8 @@ def _vm(fields: Mapping[str, str]) -> str | None:
 
 
 def _command(fields: Mapping[str, str]) -> str:
-    number = fields.get("command")
-    return "acts on SWITCHOVER_START" if number == "11" else f"acts on command {number}"
+    number = int(fields.get("command", "0"))
+    return f"acts on {COMMANDS[number].name if number in COMMANDS else f'command {number}'}"
 
 
 PLAIN: Mapping[str, Callable[[str], str | None]] = {

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from migemu.ram.guest import GuestRam
     from migemu.threads.api import Thread, Threads
 
+ZEROED = 1 / 16
+"""Share of a guest's writes that zero a page: memory is freed as well as used."""
+
 _TICK = 0.01
 """Seconds between bursts: short against a round, long against a wake-up."""
 
@@ -59,7 +62,7 @@ class Writer:
         working_set: int,
         *,
         seed: int,
-        zeroed: float = 1 / 16,
+        zeroed: float = ZEROED,
     ) -> None:
         self._threads = threads
         self._ram = ram

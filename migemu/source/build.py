@@ -8,6 +8,7 @@ from migemu.errors import ConfigError
 from migemu.handoff.models import device_models
 from migemu.link.pacing import Pacer
 from migemu.ram import DirtyLog, GuestRam, PageDigests, Writer
+from migemu.ram.writer import ZEROED
 from migemu.source.ramsend import RamSender
 from migemu.source.vm import SourceVm
 from migemu.vfio.content import digest_maker
@@ -51,7 +52,10 @@ class Guest:
     def _writer(self, scenario: Scenario, threads: Threads) -> Writer:
         ram = scenario.ram
         working_set = self.ram.size if ram.working_set is None else ram.working_set
-        return Writer(threads, self.ram, self.dirty, ram.dirty_rate, working_set, seed=scenario.seed)
+        zeroed = ZEROED if ram.zero_fraction else 0.0  # who wants no zero pages gets none later either
+        return Writer(
+            threads, self.ram, self.dirty, ram.dirty_rate, working_set, seed=scenario.seed, zeroed=zeroed
+        )
 
     def sender(self, scenario: Scenario, threads: Threads, channels: SendChannels) -> RamSender:
         """What sends the RAM over `channels`."""

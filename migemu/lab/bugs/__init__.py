@@ -44,6 +44,7 @@ FILES = {
     "D5": "d5_mutex_bql_flush",
     "C5": "c5_lost_packet",
     "C7": "c7_data_before_setup",
+    "E3": "e3_sync_withheld",
     "E6": "e6_flush_withheld",
     "K6": "k6_missing_idx",
     "K19": "k19_no_switchover_start",

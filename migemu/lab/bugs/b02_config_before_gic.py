@@ -8,6 +8,7 @@ from migemu.lab.stock import stock
 from migemu.lab.system import Setup
 
 ONE = "devices=1", "device.0.state_size=64"
+LONGER = "timeouts.phase=8 s"
 TEN = stock("handoff=load-thread", "platform.allow_early_config=true", *ONE)
 TEN_ONE = stock("handoff=load-ready", *ONE)
 
@@ -16,7 +17,7 @@ RULES = """
 name = "interrupt-controller-late"
 type = "hold"
 select = { channel = "main", record = "SectionFull", section = "migemu-gic" }
-attributes = { until = { event = "vfio_load_device_config_state_start" }, timeout = "500 ms" }
+attributes = { until = { event = "vfio_load_device_config_state_start" }, timeout = "3 s" }
 """
 
 BUG = Bug(
@@ -40,10 +41,10 @@ BUG = Bug(
     correct=Setup(TEN_ONE, name="B2 correct"),
     instead="load-ready, QEMU 10.1: the load thread sleeps until CONFIG_LOAD_READY",
     real=Real(
-        broken=Run(scenario(RULES, "handoff=load-thread", "platform.allow_early_config=true", *ONE)),
-        correct=Run(scenario(RULES, "handoff=load-ready", *ONE)),
+        broken=Run(scenario(RULES, LONGER, "handoff=load-thread", "platform.allow_early_config=true", *ONE)),
+        correct=Run(scenario(RULES, LONGER, "handoff=load-ready", *ONE)),
         shows=breaks("config-after-iterables"),
-        how="""the interrupt controller's section is held back until a config load has begun, or half a
-        second""",
+        how="""the interrupt controller's section is held back until a config load has begun, or three
+        seconds""",
     ),
 )

@@ -64,7 +64,7 @@ select = { channel = "main", flag = "flush", within = "SectionPart", nth = 1 }
 name = "pre-copy-late"
 type = "hold"
 select = { channel = "main", record = "VfioData", within = "SectionPart", nth = 1 }
-attributes = { until = { event = "vfio_load_state_device_buffer_load_end" }, timeout = "500 ms" }
+attributes = { until = { event = "vfio_load_state_device_buffer_load_end" }, timeout = "3 s" }
 """
 FORCED = scenario(
     RULES,
@@ -75,6 +75,7 @@ FORCED = scenario(
     "device.0.precopy=true",
     "device.0.initial_size=64",
     "migration.max_rounds=1",
+    "timeouts.phase=8 s",
 )
 
 BUG = Bug(
@@ -100,8 +101,8 @@ BUG = Bug(
         broken=Run(FORCED, Parts(handoff=LoadersAtSetup)),
         correct=Run(FORCED),
         shows=breaks("data-in-order"),
-        how="""the pre-copy data is held back on the main channel until a multifd buffer is written, or
-        half a second; the RAM barrier behind it is taken out (QEMU's comes in front of it), and the last
+        how="""the pre-copy data is held back on the main channel until a multifd buffer is written, or three
+        seconds; the RAM barrier behind it is taken out (QEMU's comes in front of it), and the last
         one comes behind the device packets""",
     ),
 )

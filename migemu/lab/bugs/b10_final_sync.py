@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migemu.destination.core import Core
 from migemu.lab.bugs.bug import Bug, Story
-from migemu.lab.bugs.real import Real, Run, hangs, scenario
+from migemu.lab.bugs.real import BEHIND_THE_LAST_SYNC, ONE_ROUND, Real, Run, hangs, scenario
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
 from migemu.lab.system_parts import Parts
@@ -26,20 +26,9 @@ RULES = """
 name = "no-flush"
 type = "drop"
 select = { channel = "main", flag = "flush", within = "SectionEnd" }
-
-[[order]]
-name = "device-behind-sync-0"
-type = "after"
-select = { channel = 0, record = "DevicePacket" }
-attributes = { packet = { channel = 0, flag = "sync", nth = 3 } }
-
-[[order]]
-name = "device-behind-sync-1"
-type = "after"
-select = { channel = 1, record = "DevicePacket" }
-attributes = { packet = { channel = 1, flag = "sync", nth = 3 } }
 """
-FORCED = scenario(RULES, "devices=1", "device.0.state_size=128", "ram.size=4 KiB", "migration.max_rounds=1")
+SIZES = "devices=1", "device.0.state_size=128", "ram.size=4 KiB"
+FORCED = scenario(RULES + BEHIND_THE_LAST_SYNC, ONE_ROUND, *SIZES)
 
 BUG = Bug(
     name="B10",

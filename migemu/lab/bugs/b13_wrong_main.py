@@ -104,9 +104,9 @@ RULES = """
 name = "main-connects-last"
 type = "hold"
 select = { record = "Connect", nth = 1 }
-attributes = { until = { record = "Connect", nth = 3 }, timeout = "1 s" }
+attributes = { until = { record = "Connect", nth = 2 }, timeout = "5 s" }
 """
-FORCED = scenario(RULES, "timeouts.connect=3 s", "timeouts.arrival=2 s")
+FORCED = scenario(RULES, "timeouts.connect=15 s", "timeouts.arrival=10 s")
 
 BUG = Bug(
     name="B13",

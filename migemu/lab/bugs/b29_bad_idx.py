@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migemu.lab.bugs.bug import Bug, Hunt, Story
-from migemu.lab.bugs.real import Real, Run, hangs, scenario
+from migemu.lab.bugs.real import BEHIND_THE_LAST_SYNC, ONE_ROUND, Real, Run, hangs, scenario
 from migemu.lab.bugs.traffic import A
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
@@ -43,9 +43,9 @@ attributes = {{ field = "idx", value = 1 }}
 name = "behind-the-data"
 type = "hold"
 select = {{ device = "{A}", flag = "config" }}
-attributes = {{ until = {{ event = "vfio_load_state_device_buffer_load_end", idx = 1 }}, timeout = "500 ms" }}
+attributes = {{ until = {{ event = "vfio_load_state_device_buffer_load_end", idx = 1 }} }}
 """
-FORCED = scenario(RULES, "devices=1", "device.0.state_size=128")
+FORCED = scenario(BEHIND_THE_LAST_SYNC + RULES, ONE_ROUND, "devices=1", "device.0.state_size=128")
 
 BUG = Bug(
     name="B29",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migemu.lab.bugs.bug import Bug, Story
-from migemu.lab.bugs.real import Real, Run, queued_over, scenario
+from migemu.lab.bugs.real import BEHIND_THE_LAST_SYNC, ONE_ROUND, Real, Run, queued_over, scenario
 from migemu.lab.bugs.traffic import A
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
@@ -12,6 +12,7 @@ from migemu.lab.system_traffic import config, data
 
 CAP = 2 * SIZE
 ONE = "devices=1", f"device.0.state_size={6 * SIZE}"
+LONGER = "timeouts.phase=8 s"
 QEMU = stock(*ONE)
 CAPPED = stock(*ONE, "limits.on_cap=pause", f"limits.queue_per_device={CAP}")
 TRAFFIC = Setup(QEMU).sent.on([*(data(A, idx) for idx in range(1, 6)), config(A, 6)], [data(A, 0)])
@@ -37,7 +38,7 @@ attributes = {{ to = 0 }}
 name = "idx-0-last"
 type = "hold"
 select = {{ device = "{A}", idx = 0 }}
-attributes = {{ until = {{ event = "vfio_load_state_device_buffer_incoming", idx = 5 }}, timeout = "500 ms" }}
+attributes = {{ until = {{ event = "vfio_load_state_device_buffer_incoming", idx = 5 }}, timeout = "3 s" }}
 """
 
 BUG = Bug(
@@ -59,10 +60,19 @@ BUG = Bug(
     correct=Setup(CAPPED, traffic=TRAFFIC, bound=BOUND, name="B30 correct"),
     instead="the same with a cap of two buffers and on_cap = pause: channel 0 is held until idx 0 is in",
     real=Real(
-        broken=Run(scenario(RULES, *ONE)),
-        correct=Run(scenario(RULES, *ONE, "limits.on_cap=pause", f"limits.queue_per_device={CAP}")),
+        broken=Run(scenario(BEHIND_THE_LAST_SYNC + RULES, ONE_ROUND, LONGER, *ONE)),
+        correct=Run(
+            scenario(
+                BEHIND_THE_LAST_SYNC + RULES,
+                ONE_ROUND,
+                LONGER,
+                *ONE,
+                "limits.on_cap=pause",
+                f"limits.queue_per_device={CAP}",
+            )
+        ),
         shows=queued_over(BOUND),
-        how="""idx 0 is moved to channel 1 and held back there until idx 5 has come on channel 0, or half
-        a second""",
+        how="""idx 0 is moved to channel 1 and held back there until idx 5 has come on channel 0, or three
+        seconds""",
     ),
 )

@@ -1,4 +1,4 @@
-"""C7 and E3: RAM data before the setup barrier."""
+"""C7: RAM data before the setup barrier."""
 
 from __future__ import annotations
 
@@ -62,13 +62,12 @@ TRAFFIC = Traffic(
 
 BUG = Bug(
     name="C7",
-    title="RAM data before the setup SYNC (and E3: that SYNC withheld)",
+    title="RAM data before the setup SYNC",
     story=Story(
         mechanism="""The first packet of every channel must be the SYNC of the setup barrier: it keeps the
-        receive threads from writing before the main channel has set up RAM. A page in front of it, or
-        without it, is marked in a bitmap that exists only after that setup: a write through a NULL
-        pointer.""",
-        happened="Cases C7 and E3 of the wire table: SIGSEGV in 4 of 4 runs each.",
+        receive threads from writing before the main channel has set up RAM. A page in front of it is
+        marked in a bitmap that exists only after that setup: a write through a NULL pointer.""",
+        happened="Case C7 of the wire table: SIGSEGV in 4 of 4 runs.",
         fix="""None known. A bitmap made before any channel is read, or a page refused before the setup,
         would do.""",
         versions="""10.0 and 11.1 crash; 7.2 does not have that bitmap: it came with multifd zero pages in

@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     from migemu.lab.explore import Outcome, Report, Shrunk
     from migemu.lab.explore.outcome import Failure
 
+STRIDE = 100_000
+"""Between two such seeds: further than any strategy counts from the one it is given."""
 TRIES = 3000
 """Schedules that shrinking may run."""
+SHORT = 3
+"""Deviations that a person takes in at a glance."""
+OTHER_STARTS = 6
+"""Other seeds from which a schedule is looked for that shrinks to fewer deviations, where the first one
+does not get that short: shrinking goes downhill, and where it ends depends on where it began."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,18 @@ def find(bug: Bug, seed: int = 0, tries: int = TRIES) -> Found:
     Raises:
         ScheduleError: it was not found within its budget, or something else was.
     """
+    runner = Runner(bug.broken, bug.hunt.rules)
+    outcome, failure = _hunt(bug, seed)
+    shrunk = shrink(runner, failure, tries)
+    for start in range(1, OTHER_STARTS + 1):
+        if shrunk.minimal or shrunk.deviations <= SHORT:
+            break
+        other = shrink(runner, _hunt(bug, seed + start * STRIDE)[1], tries // 3)
+        shrunk = min(shrunk, other, key=lambda one: (one.deviations, len(one.decisions)))
+    return Found(bug, outcome, shrunk, report(runner, shrunk, bug.broken.text()), runner)
+
+
+def _hunt(bug: Bug, seed: int) -> tuple[Outcome, Failure]:
     hunt = bug.hunt
     strategy = Portfolio.usual(hunt.length, seed)
     outcome = explore(bug.broken, strategy, Budget(hunt.schedules, hunt.seconds), hunt.rules)
@@ -75,9 +94,7 @@ def find(bug: Bug, seed: int = 0, tries: int = TRIES) -> Found:
         raise ScheduleError(f"{bug.name} was not found: {outcome.verdict}")
     if what_broke(failure) != bug.breaks:
         raise ScheduleError(f"{bug.name} should break {bug.breaks}, found was: {failure.error}")
-    runner = Runner(bug.broken, hunt.rules)
-    shrunk = shrink(runner, failure, tries)
-    return Found(bug, outcome, shrunk, report(runner, shrunk, bug.broken.text()), runner)
+    return outcome, failure
 
 
 def vindicate(found: Found) -> Vindication:

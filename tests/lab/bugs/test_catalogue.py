@@ -15,7 +15,7 @@ MOST_DEVIATIONS = 15
 ALL = bugs.names()
 ASKED_FOR = (
     "B1 B2 B3 B4 B5 B6 B7 B8 B10 B12 B13 B15 B16 B17 B18 B20 B21 B23 B29 B30 B31 B34 D1 D2 D3 D4 D5 "
-    "C5 C7 E6 K6 K19 K20 mark-without-data ready-device-waits"
+    "C5 C7 E3 E6 K6 K19 K20 mark-without-data ready-device-waits"
 )
 
 
