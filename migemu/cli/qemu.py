@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 from rich.console import Console
 
 from migemu.cli.captures import RECORD
-from migemu.cli.options import SET, read_scenario, scenario_options
+from migemu.cli.options import SET, scenario_options
+from migemu.cli.qemu_rows import rows
+from migemu.cli.real import cancellable
 from migemu.cli.tap import Tapped
-from migemu.errors import CancelledMigrationError, UsageError
+from migemu.errors import UsageError
 from migemu.observe.live import json_lines
 from migemu.observe.recorder import prepare, save
 from migemu.observe.summary import print_summary
 from migemu.qemu import binary, doctor, pair
 from migemu.qemu import run as runner
 from migemu.qemu.translate import Plan
+from migemu.scenario import load
 from migemu.scenario.units import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Iterator
 
     from migemu.qemu.pair import Outcome
 
@@ -42,6 +44,9 @@ QEMU = click.option(
 @click.group()
 def qemu() -> None:
     """Use a real QEMU: find it, start it with VFIO devices that need no hardware, migrate."""
+
+
+qemu.add_command(rows)
 
 
 @qemu.command("doctor")
@@ -96,7 +101,7 @@ def run_(
     {vfio} stands for the folder of the devices, made from the scenario under --dir, where events.jsonl tells
     what they did. Arguments that name no vfio-pci get all of the scenario's devices.
     """
-    scenario = read_scenario(config, overrides)
+    scenario = load(config, overrides=overrides, side=side)
     launcher = binary.find(program, binary.VFIO_MULTIFD)
     standin = runner.prepare(scenario, launcher, side, folder)
     properties = Plan(scenario, launcher.version).properties()
@@ -135,7 +140,7 @@ def migrate_(
 
     Order rules of CONFIG act, and --record sees, through a tap.
     """
-    scenario = read_scenario(config, overrides)
+    scenario = load(config, overrides=overrides)  # whether its design can run is QEMU's to say
     tapped = Tapped(scenario, record) if tap or record or scenario.order else None
     needed = binary.VFIO_MULTIFD if scenario.device else (0,)
     source = binary.find(program, needed)
@@ -149,7 +154,7 @@ def migrate_(
         through=None if tapped is None else tapped.through(),
     )
     with _folder(out) as folder:
-        outcome = asyncio.run(_cancellable(pair.migrate(scenario, folder, options)))
+        outcome = asyncio.run(cancellable(pair.migrate(scenario, folder, options)))
         if out is not None:
             save(folder, scenario, outcome.events, outcome.result)
         if tapped is not None:
@@ -175,21 +180,6 @@ def _by_device(settings: tuple[str, ...], devices: int) -> dict[str, dict[int, l
             raise UsageError(f"--shim {setting}: there are {devices} devices, the first is 0")
         lines[side].setdefault(int(number), []).append(line)
     return lines
-
-
-async def _cancellable(migration: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """Let Ctrl-C and SIGTERM end the processes in good order.
-
-    Raises:
-        CancelledMigrationError: one of them came.
-    """
-    task = asyncio.ensure_future(migration)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        raise CancelledMigrationError("interrupted; both QEMUs were ended") from None
 
 
 @contextlib.contextmanager

@@ -43,6 +43,9 @@ PATH_COLOURS = {
 LEAST_RUNS = 3
 """Runs below which nothing is said of a ratio: its interval is what little was seen."""
 
+COMPARED = {name: label for name, label in PARTS.items() if not name.endswith("announce")}
+"""Parts of the downtime that are set beside a real QEMU's; telling the network takes neither any time."""
+
 MOST_TIMELINES = 48
 """Timelines on a page; of a larger study only the last point's are drawn."""
 
@@ -108,6 +111,11 @@ def _sections(comparison: Comparison, drawn: Sequence[Picture], folder: Path) ->
     first = spec.scans[-1].values[0]
     note = f"Downtime over that of {first} at the same point, with the 95 % bootstrap interval of the ratio."
     yield Section("Ratios", ratios(comparison), note)
+    note = (
+        "A real QEMU's downtime beside migemu's of the same design: how much longer migemu's is, with the "
+        "95 % bootstrap interval; then the medians of QEMU's parts, QEMU's / migemu's, in ms."
+    )
+    yield Section("How close to a real QEMU", deviations(comparison), note)
     yield Section("Downtime over what was varied", gallery(drawn, "downtime"), "Medians and 95 % intervals.")
     note = (
         "The device whose config was in last is the one everybody waited for. Each bar is its way through "
@@ -153,6 +161,20 @@ def ratios(comparison: Comparison) -> Html:
         if (ratio := point.ratio) is not None
     ]
     return table(("point", "ratio", "from", "to", ""), rows)
+
+
+def deviations(comparison: Comparison) -> Html:
+    """Each real QEMU's row beside our own of its design; empty where none took part."""
+    points = {tuple(point.settings.items()): point for point in comparison.points}
+    rows = []
+    for found in comparison.deviations:
+        sides = [points[(*found.settings.items(), (KEY, name))] for name in (found.real, found.design)]
+        parts = (" / ".join(amounts.ms(side.median(part)) for side in sides) for part in COMPARED)
+        place = ", ".join([*(f"{key}={value}" for key, value in found.settings.items()), found.real])
+        downtimes = (amounts.ms(spread.median) for spread in (found.theirs, found.ours))
+        rows.append((place, *downtimes, found.percent(), *parts))
+    heads = ("row", "QEMU", "migemu", "deviation", *COMPARED.values())
+    return table(heads, rows) if rows else Html("")
 
 
 def _verdict_of(ratio: Spread) -> str:

@@ -5,19 +5,17 @@ For virtual runs only: what is measured in real time must not share a machine's 
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from migemu.lab.campaign.pool import Pool
-from migemu.lab.runner import Finished
+from migemu.lab.runner import timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from migemu.lab.campaign.pool import OnLost
-    from migemu.lab.runner import Runner
-    from migemu.scenario import Scenario
+    from migemu.lab.runner import Finished, Job
 
 T = TypeVar("T")
 
@@ -34,16 +32,14 @@ class SideBySide:
         self._jobs = jobs
         self._on_lost = on_lost
 
-    def each(
-        self, runner: Runner, work: Iterable[T], scenario_of: Callable[[T], Scenario]
-    ) -> Iterator[tuple[T, Finished]]:
+    def each(self, work: Iterable[T], job_of: Callable[[T], Job]) -> Iterator[tuple[T, Finished]]:
         """Each piece of work with what came of it, in the order of the work: so is what is kept."""
         items: list[T] = []
 
-        def calls() -> Iterator[tuple[Runner, Scenario]]:
+        def calls() -> Iterator[Job]:
             for item in work:
                 items.append(item)
-                yield runner, scenario_of(item)
+                yield job_of(item)
 
         early: dict[int, Finished] = {}
         following = 0
@@ -53,10 +49,3 @@ class SideBySide:
                 while following in early:
                     yield items[following], early.pop(following)
                     following += 1
-
-
-def timed(runner: Runner, scenario: Scenario) -> Finished:
-    """One run, and how long it took."""
-    started = time.monotonic()
-    measured = runner(scenario)
-    return Finished(measured, time.monotonic() - started)

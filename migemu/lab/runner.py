@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -52,12 +52,17 @@ class Finished:
     """Of real time, the processes' start included."""
 
 
-class Executor(Protocol):
-    """Runs scenarios by a runner, in order or side by side."""
+class Job(NamedTuple):
+    """One migration to be done, and by what."""
 
-    def each(
-        self, runner: Runner, work: Iterable[T], scenario_of: Callable[[T], Scenario]
-    ) -> Iterator[tuple[T, Finished]]:
+    runner: Runner
+    scenario: Scenario
+
+
+class Executor(Protocol):
+    """Runs jobs, in order or side by side."""
+
+    def each(self, work: Iterable[T], job_of: Callable[[T], Job]) -> Iterator[tuple[T, Finished]]:
         """Each piece of work with what came of it, as it is finished."""
         ...
 
@@ -65,11 +70,14 @@ class Executor(Protocol):
 class OneByOne:
     """One after the other: what shares a machine's cores must not run at the same time."""
 
-    def each(
-        self, runner: Runner, work: Iterable[T], scenario_of: Callable[[T], Scenario]
-    ) -> Iterator[tuple[T, Finished]]:
+    def each(self, work: Iterable[T], job_of: Callable[[T], Job]) -> Iterator[tuple[T, Finished]]:
         """Take the next piece of work only when the one before is finished and its taker is done with it."""
         for item in work:
-            started = time.monotonic()
-            measured = runner(scenario_of(item))
-            yield item, Finished(measured, time.monotonic() - started)
+            yield item, timed(*job_of(item))
+
+
+def timed(runner: Runner, scenario: Scenario) -> Finished:
+    """One run, and how long it took."""
+    started = time.monotonic()
+    measured = runner(scenario)
+    return Finished(measured, time.monotonic() - started)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from pydantic import ConfigDict, Field
 
+from migemu.lab.runner import Job
 from migemu.lab.study_figures import figures
 from migemu.observe.model import Record, Result, Versions
 
@@ -58,6 +59,7 @@ class Spec(Record):
     warmup: int = Field(default=1, description="runs of each point that are not counted")
     virtual: bool = Field(default=False, description="in virtual time, not over sockets")
     notes: tuple[str, ...] = Field(default=(), description="what a reader must know before quoting figures")
+    real: dict[str, str] = Field(default={}, description="designs run by a real QEMU, each with its program")
     versions: Versions
 
 
@@ -152,7 +154,7 @@ class Study:
         """
         tasks = self.tasks()
         watcher.order(tasks)
-        for task, finished in executor.each(runner, self._worthwhile(tasks, watcher), scenario_of):
+        for task, finished in executor.each(self._worthwhile(tasks, watcher), lambda task: job(task, runner)):
             row = make_row(task, finished)
             if task.run >= 0:
                 self.kept.rows.append(row)
@@ -169,9 +171,9 @@ class Study:
                 yield task
 
 
-def scenario_of(task: Task) -> Scenario:
-    """What a task migrates."""
-    return task.point.scenario
+def job(task: Task, runner: Runner) -> Job:
+    """What a task migrates, by its point's own runner where it has one."""
+    return Job(task.point.runner or runner, task.point.scenario)
 
 
 def hopeless(rows: Sequence[Row], point: str) -> bool:

@@ -18,6 +18,7 @@ from migemu.scenario import with_overrides
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from migemu.lab.runner import Runner
     from migemu.scenario import Scenario
 
 MOST_POINTS = 10_000
@@ -48,6 +49,8 @@ class Point:
 
     settings: Settings
     scenario: Scenario
+    runner: Runner | None = None
+    """What migrates it, where that is not what migrates the others."""
 
     @property
     def name(self) -> str:

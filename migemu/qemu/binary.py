@@ -108,7 +108,8 @@ def _version(command: list[str]) -> Version:
         raise UsageError(f"{command[-1]} does not start: {error}") from error
     said = re.search(r"version (\d+)\.(\d+)\.(\d+)", asked.stdout)
     if said is None:
-        why = (asked.stderr or asked.stdout).strip().splitlines()[-1:] or ["it said nothing"]
+        said_first = asked.stdout.strip().splitlines()[:1]  # another program's own name
+        why = asked.stderr.strip().splitlines()[-1:] or said_first or ["it said nothing"]
         raise UsageError(f"{command[-1]} is not a QEMU that starts here: {why[0]}")
     return tuple(map(int, said.groups()))
 

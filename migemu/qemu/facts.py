@@ -20,6 +20,7 @@ KILL_AFTER: Final = 60.0
 
 MULTIFD_TRANSFER: Final = "x-migration-multifd-transfer"
 AFTER_ITER: Final = "x-migration-load-config-after-iter"
+ENABLE: Final = "enable-migration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ async def ask(launcher: Launcher) -> Facts:
             machines=_q35(machines),
             capabilities=frozenset(row["capability"] for row in capabilities),
             vfio=vfio,
-            binds="it has no vfio-pci device" if vfio is None else await _bind(launcher, folder),
+            binds=_unable(vfio) or await _bind(launcher, folder),
         )
 
 
@@ -78,6 +79,13 @@ async def _properties(machine: Machine) -> frozenset[str] | None:
     except MigemuError:
         return None
     return frozenset(row["name"] for row in rows)
+
+
+def _unable(vfio: frozenset[str] | None) -> str:
+    """Why no make-believe device could be migrated, as far as the properties tell."""
+    if vfio is None:
+        return "it has no vfio-pci device"
+    return "" if ENABLE in vfio else f"its vfio-pci has no property {ENABLE}"
 
 
 def _q35(machines: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -100,7 +108,7 @@ async def _bind(launcher: Launcher, folder: Path) -> str:
             "-m",
             "16",
             *_QUIET,
-            *standin.arguments({"enable-migration": "on"}),
+            *standin.arguments({ENABLE: "on"}),
         ]
         setup = Setup(
             launcher,

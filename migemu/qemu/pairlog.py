@@ -13,7 +13,7 @@ from migemu.observe.events import Event
 from migemu.observe.join import join
 from migemu.observe.result import RunEnd, build_result
 from migemu.qemu import tracelog
-from migemu.qemu.tracetable import Seen
+from migemu.qemu.traceseen import Seen
 from migemu.scenario import scenario_hash
 
 if TYPE_CHECKING:

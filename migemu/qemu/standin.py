@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from migemu.errors import ConfigError, DeviceError
+from migemu.errors import ConfigError, DeviceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,6 +115,7 @@ class StandIn:
 
     Raises:
         ConfigError: more devices than fit on the bus, or a path QEMU's options cannot say.
+        UsageError: the folder cannot be written.
     """
 
     def __init__(
@@ -126,8 +127,11 @@ class StandIn:
         self.devices = tuple(devices)
         if "," in str(self.folder):
             raise ConfigError(f"the folder's path may hold no comma: {self.folder}")
-        for number, device in enumerate(devices):
-            self._write(number, device, (further or {}).get(number, ()))
+        try:
+            for number, device in enumerate(devices):
+                self._write(number, device, (further or {}).get(number, ()))
+        except OSError as error:
+            raise UsageError(f"cannot put devices into {self.folder}: {error.strerror}") from None
 
     def _write(self, number: int, device: DeviceFile, further: Sequence[str]) -> None:
         folder = self.sysfsdev(number)

@@ -18,7 +18,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from migemu.observe.events import Event
-from migemu.qemu.tracetable import HANDLERS, TRACE_POINTS, Line, Seen
+from migemu.qemu.traceseen import THREAD, Line, Seen
+from migemu.qemu.tracetable import HANDLERS, TRACE_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _OLD: Final = re.compile(r"(\d+)@(\d+\.\d+):(\w+) ?(.*)")
 _NEW: Final = re.compile(r"(\d{4}-\d\d-\d\dT\S+Z) (\w+) ?(.*)")
 
-_ROLES: Final = (("vfio_load_", "load"), ("config_", "load"), ("bql_", "load"), ("vfio_save_", "save"))
+_ROLES: Final = (("vfio_load_", "load"), ("config_", "load"), ("vfio_save_", "save"))
 
 
 def arguments(path: Path) -> list[str]:
@@ -61,7 +62,8 @@ def read(lines: Iterable[str], seen: Seen, offset: float) -> Iterator[Event]:
         except (ValueError, IndexError, KeyError):
             continue  # torn
         for event, fields in said:
-            yield Event(line.t + offset, seen.side, _thread(event, fields), event, fields)
+            thread = fields.pop(THREAD, None) or _thread(event, fields)
+            yield Event(line.t + offset, seen.side, thread, event, fields)
 
 
 def parse(text: str) -> Line | None:
@@ -77,7 +79,7 @@ def parse(text: str) -> Line | None:
 
 def _thread(event: str, fields: dict[str, object]) -> str:
     """A name for the thread: QEMU's numbers say nothing to people, and 11.1 has none."""
-    device = fields.get("device") or fields.get("holder")
+    device = fields.get("device")
     for prefix, name in _ROLES:
         if device and event.startswith(prefix):
             return f"{name} {device}"

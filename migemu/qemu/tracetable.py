@@ -6,13 +6,14 @@ out (sizes, queued bytes, rounds of RAM) is counted here from what it says. Read
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from migemu.qemu.traceseen import INCOMING, THREAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from migemu.qemu.traceseen import Line, Said, Seen
 
 PACKET_HEADER: Final = 1344
 """Bytes of a multifd RAM or SYNC packet before its pages."""
@@ -28,60 +29,6 @@ DEV_DATA_STATE: Final = 0xFFFFFFFFEF100004
 
 LOAD_START: Final = "vfio_load_state_device_buffer_load_start"
 LOAD_END: Final = "vfio_load_state_device_buffer_load_end"
-
-_DEVICE: Final = re.compile(r"\((\S+)\)")
-
-Said = tuple[str, dict[str, Any]]
-
-
-class Line(NamedTuple):
-    """A line of the log."""
-
-    t: float
-    """Wall clock, seconds."""
-    thread: str
-    """The thread's number; empty where QEMU did not say."""
-    point: str
-    """The trace point."""
-    words: tuple[str, ...]
-
-    def after(self, word: str) -> int:
-        """The number that follows `word`."""
-        return int(self.words[self.words.index(word) + 1], 0)
-
-
-@dataclass(slots=True)
-class Seen:
-    """What is known while a log is read.
-
-    Args:
-        side: ``source`` or ``destination``.
-        sections: section ids by QEMU's names of VFIO devices (the last part of their sysfsdev).
-        sizes: bytes of a device's packet by (section id, idx), as its source device told them.
-        precopy: bytes of pre-copy data by section id, as told by the source device; counted down.
-    """
-
-    side: str
-    sections: Mapping[str, str] = field(default_factory=dict)
-    sizes: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    precopy: Counter[str] = field(default_factory=Counter)
-    """Bytes of a device that still come before its stop-copy data, where both use the main channel."""
-    blocks: Counter[str] = field(default_factory=Counter)
-    """Stop-copy blocks of a device that came over the main channel."""
-    channels: dict[str, int] = field(default_factory=dict)
-    """Channels by the number of their receive thread."""
-    queued: Counter[str] = field(default_factory=Counter)
-    """Bytes that wait for a device's load thread."""
-    loaded: Counter[str] = field(default_factory=Counter)
-    """Bytes written into a device."""
-    config_start: dict[str, float] = field(default_factory=dict)
-    count: Counter[str] = field(default_factory=Counter)
-    """Rounds, barriers, and pages of the current round."""
-
-    def device(self, line: Line) -> str:
-        """The section id of the device that a line names: ``(device0)``."""
-        named = _DEVICE.match(line.words[0])
-        return self.sections[named[1] if named else ""]
 
 
 def _last_word(event: str, name: str) -> Handler:
@@ -194,7 +141,8 @@ def _main_block(seen: Seen, line: Line) -> Iterator[Said]:
     """A word of a device's main-channel section; with a block of stop-copy data a load begins."""
     device = seen.device(line)
     if line.after("data") == DEV_DATA_STATE and seen.precopy[device] <= 0:
-        yield LOAD_START, {"device": device, "idx": seen.blocks[device], "bytes": 0}
+        seen.since[device] = line.t
+        yield LOAD_START, {"device": device, "idx": seen.blocks[device], "bytes": 0, THREAD: INCOMING}
 
 
 def _main_block_in(seen: Seen, line: Line) -> Iterator[Said]:
@@ -202,8 +150,15 @@ def _main_block_in(seen: Seen, line: Line) -> Iterator[Said]:
     if seen.precopy[device] > 0:
         seen.precopy[device] -= size
         return
-    yield LOAD_END, {"device": device, "idx": seen.blocks[device], "bytes": size}
+    yield LOAD_END, {"device": device, "idx": seen.blocks[device], "bytes": size, THREAD: INCOMING}
+    yield seen.held(device, line.t)
     seen.blocks[device] += 1
+
+
+def _thread_start(seen: Seen, line: Line) -> Iterator[Said]:
+    device = seen.device(line)
+    seen.loaders.add(device)
+    yield line.point, {"device": device}
 
 
 def _thread_end(seen: Seen, line: Line) -> Iterator[Said]:
@@ -212,15 +167,15 @@ def _thread_end(seen: Seen, line: Line) -> Iterator[Said]:
 
 
 def _config_start(seen: Seen, line: Line) -> Iterator[Said]:
-    seen.config_start[seen.device(line)] = line.t
-    yield line.point, {"device": seen.device(line)}
+    device = seen.device(line)
+    seen.since[device] = line.t
+    yield line.point, {"device": device, THREAD: seen.loader(device)}
 
 
 def _config_end(seen: Seen, line: Line) -> Iterator[Said]:
-    """The load thread took the BQL right before the pair's start and gives it back right after its end."""
     device = seen.device(line)
-    yield line.point, {"device": device}
-    yield "bql_held", {"holder": device, "seconds": line.t - seen.config_start[device]}
+    yield line.point, {"device": device, THREAD: seen.loader(device)}
+    yield seen.held(device, line.t)
 
 
 def _run_state(_: Seen, line: Line) -> Iterator[Said]:
@@ -259,7 +214,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "vfio_migration_set_device_state": _load_setup,
     "vfio_load_state": _main_block,
     "vfio_load_state_device_data": _main_block_in,
-    "vfio_load_bufs_thread_start": _of_device("vfio_load_bufs_thread_start"),
+    "vfio_load_bufs_thread_start": _thread_start,
     "vfio_load_bufs_thread_end": _thread_end,
     "vfio_load_state_device_buffer_incoming": _incoming,
     "vfio_load_state_device_buffer_starved": _starved,

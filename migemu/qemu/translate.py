@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from migemu.scenario import Device, Scenario
 
 GIB: Final = 1024**3
+PACKET: Final = 1 << 20
+"""Bytes of device state a packet: the size of QEMU's reads from a device."""
+
 UNLIMITED: Final = 1 << 50
 """max-bandwidth for no limit, bytes a second; QEMU's own default would be 128 MiB/s."""
 
@@ -152,7 +155,7 @@ class Plan:
         found = [
             (asked.handoff != self.handoff, f"hand-off {self.handoff} runs, not {asked.handoff}"),
             (self.machine() != f"pc-q35-{asked.machine}", f"the machine type is {self.machine()}"),
-            (asked.migration.packet_size != 1 << 20, "device packets are of 1 MiB, QEMU's size"),
+            (asked.migration.packet_size != PACKET, "device packets are of 1 MiB, QEMU's size"),
             (any(d.config_save_time for d in asked.device), "saving config takes no time of the device's"),
             (asked.link != Link(), "the link is not slowed down"),
             (bool(asked.device), "a device's config state is QEMU's: 256 bytes of PCI config and its words"),

@@ -9,7 +9,7 @@ import pytest
 
 from lab.studies import BASE, Scripted, Watched, channels_scan, spec, study
 from migemu.errors import CancelledMigrationError, UsageError
-from migemu.lab.runner import OneByOne
+from migemu.lab.runner import Job, OneByOne
 from migemu.lab.study import HOPELESS
 from migemu.lab.study_kept import CANDIDATES, RUNS, TYPICAL, WHILE_RUNNING, Folder, read_rows, slug
 from migemu.observe import result
@@ -154,7 +154,7 @@ def test_a_row_keeps_the_whole_result_and_its_figures(tmp_path: Path) -> None:
 
 def test_a_runner_is_asked_for_the_next_run_only_when_the_last_one_is_kept() -> None:
     runner, asked = Scripted(flat), [BASE, BASE, BASE]
-    for number, (item, finished) in enumerate(OneByOne().each(runner, asked, lambda s: s), 1):
+    for number, (item, finished) in enumerate(OneByOne().each(asked, lambda s: Job(runner, s)), 1):
         assert len(runner.seen) == number
         assert item is BASE
         assert finished.seconds >= 0

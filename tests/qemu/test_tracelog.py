@@ -9,7 +9,7 @@ import pytest
 
 from migemu.observe.catalogue import EVENTS
 from migemu.qemu import tracelog
-from migemu.qemu.tracetable import Seen
+from migemu.qemu.traceseen import Seen
 
 if TYPE_CHECKING:
     from migemu.observe.events import Event
@@ -97,6 +97,7 @@ def test_the_lock_is_held_for_as_long_as_config_loads_by_the_same_thread() -> No
     (held,) = [event for event in events if event.event == "bql_held"]
     (start,) = [event for event in events if event.event == "vfio_load_device_config_state_start"]
     assert held.get("seconds") == pytest.approx(0.07)
+    assert held.get("holder") == held.thread  # one kind of thread with all other load threads
     assert held.thread == start.thread == f"load {DEVICE}"
 
 
@@ -135,6 +136,19 @@ def test_on_the_main_channel_pre_copy_comes_before_what_is_loaded() -> None:
     assert of(events, "vfio_load_state_device_buffer_load_end") == [
         {"device": DEVICE, "idx": 0, "bytes": 1000}
     ]
+
+
+def test_what_the_main_channel_loads_is_loaded_by_its_reader_under_the_lock() -> None:
+    text = """\
+1@1.0:vfio_load_state  (device0) data 0xffffffffef100004
+1@1.1:vfio_load_state_device_data  (device0) size 1000 ret 0
+1@1.2:vfio_load_device_config_state_start  (device0)
+1@1.4:vfio_load_device_config_state_end  (device0)
+"""
+    events = read(text)
+    assert {event.thread for event in events} == {"incoming"}
+    held = [(told["holder"], told["seconds"]) for told in of(events, "bql_held")]
+    assert held == [("incoming", pytest.approx(0.1)), ("incoming", pytest.approx(0.2))]
 
 
 @pytest.mark.parametrize(

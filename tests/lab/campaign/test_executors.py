@@ -9,7 +9,7 @@ import pytest
 from migemu.cli.compare import compare
 from migemu.errors import UsageError
 from migemu.lab.executors import SideBySide
-from migemu.lab.runner import OneByOne
+from migemu.lab.runner import Job, OneByOne
 from migemu.lab.study_scan import grid, parse_scans
 from migemu.lab.virtual import virtual_runner
 from migemu.scenario import loads
@@ -28,7 +28,7 @@ POINTS = grid(loads(TEXT, environ={}), parse_scans(["channels=1,2,4", "devices=1
 
 
 def told(executor: Executor) -> list[tuple[str, object, object]]:
-    done = executor.each(virtual_runner, POINTS, lambda point: point.scenario)
+    done = executor.each(POINTS, lambda point: Job(virtual_runner, point.scenario))
     return [(point.name, run.measured.result, list(run.measured.events)) for point, run in done]
 
 
