@@ -86,23 +86,34 @@ def show(name: str, as_json: bool) -> None:  # noqa: FBT001  click's
 @bugs.command()
 @NAME
 @click.option("--real", is_flag=True, help="Drive two real processes over real sockets into it instead.")
+@click.option("--qemu", metavar="PATH", help="Play its schedule to that real QEMU, and say what it does.")
 @click.option(
-    "--times", type=click.IntRange(1), default=20, show_default=True, help="With --real: how often."
+    "--times", type=click.IntRange(1), help="How often with --real [default: 20], --qemu [default: 1]."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Where the search begins.")
 @JSON
-def reproduce(name: str, real: bool, times: int, seed: int, as_json: bool) -> None:  # noqa: FBT001  click's
+def reproduce(
+    name: str,
+    real: bool,  # noqa: FBT001  click's
+    qemu: str | None,
+    times: int | None,
+    seed: int,
+    as_json: bool,  # noqa: FBT001  click's
+) -> None:
     """Find bug NAME (or all of them) from a cold start, then see that the correct variant does not have it.
 
     The broken variant is explored until its invariant breaks and the schedule is shrunk; the correct variant
     is run under that schedule and under as many of its own as the budget allows. Exit code 1: it was not
     found, or the correct variant broke.
     """
+    if qemu is not None:
+        _against_qemu(name, qemu, times or 1, as_json=as_json)
+        return
     entries = catalogue.catalogue() if name == "all" else [catalogue.get(name)]
     if real:
         entries = [bug for bug in entries if bug.real is not None or name != "all"]
     results = [
-        _real(bug, times, as_json=as_json) if real else _reproduce(bug, seed, as_json=as_json)
+        _real(bug, times or 20, as_json=as_json) if real else _reproduce(bug, seed, as_json=as_json)
         for bug in entries
     ]
     if not all(results):
@@ -164,7 +175,13 @@ def _as_dict(found: Found, vindication: Vindication) -> dict[str, Any]:
     } | as_dict(told)
 
 
+def _against_qemu(name: str, program: str, times: int, *, as_json: bool) -> None:
+    from migemu.cli.bugs_qemu import reproduce_on_qemu  # noqa: PLC0415  starts QEMUs, which a search does not
+
+    reproduce_on_qemu(name, program, times, as_json=as_json)
+
+
 def _real(bug: Bug, times: int, *, as_json: bool) -> bool:
     from migemu.cli.bugs_real import reproduce_real  # noqa: PLC0415  starts processes, which a search does not
 
-    return reproduce_real(bug, times, as_json=as_json)
+    return reproduce_real(bug, times or 20, as_json=as_json)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from migemu.cli.captures import RECORD
 from migemu.cli.options import SET, scenario_options
+from migemu.cli.qemu_rows import rows
 from migemu.cli.real import cancellable
 from migemu.cli.tap import Tapped
 from migemu.errors import UsageError
@@ -43,6 +44,9 @@ QEMU = click.option(
 @click.group()
 def qemu() -> None:
     """Use a real QEMU: find it, start it with VFIO devices that need no hardware, migrate."""
+
+
+qemu.add_command(rows)
 
 
 @qemu.command("doctor")

@@ -60,10 +60,13 @@ TABLE: Final[dict[str, Against | Unseen]] = {
         "a packet that cannot be is sent after the last barrier, and main goes on to its end",
     ),
     "B13": Against(("A1", "A3", "B5"), "main connects last, or in the middle", BAD | {Kind.WAITS}),
-    "B15": Against(("D2", "D6"), "a channel is closed or reset, then a barrier waits for it"),
+    "B15": Against(
+        ("S1", "D2", "D6"),
+        "a channel of a source is reset after its hello; of a destination, and a barrier waits for it",
+    ),
     "B16": Against(
-        ("D1", "F12", "F13"),
-        "a channel never connects; connections close without a byte while others are made",
+        ("S2", "F12", "F13"),
+        "a source's last channels are refused; connections to a destination close without a byte",
     ),
     "B17": Unseen(
         f"memory that is used after it is freed: {INSIDE}; the destination joins its receivers first"
@@ -71,7 +74,11 @@ TABLE: Final[dict[str, Against | Unseen]] = {
     "B18": Against(("L13",), "an older copy of a page comes late, a newer one waits on another channel"),
     "B20": Unseen("a count inside a source; a busy loop is not told from work"),
     "B21": Unseen(f"concurrent senders inside a source: {INSIDE}"),
-    "B23": Unseen("a state inside a source that is cancelled; what is played here are destinations"),
+    "B23": Against(
+        ("S3",),
+        "a source is cancelled, then a channel is reset: it must say cancelled",
+        BAD | {Kind.ERROR, Kind.WAITS},
+    ),
     "B29": Against(
         ("K4", "K5", "K12", "K13", "K15", "K15b", "K15c", "K29"),
         "an idx twice, invalid, past a hole, beyond and below the config's, far ahead",
@@ -87,7 +94,11 @@ TABLE: Final[dict[str, Against | Unseen]] = {
         a main channel that stays open""",
         BAD | {Kind.WAITS},
     ),
-    "D4": Unseen("save threads of a source; what is played here are destinations"),
+    "D4": Against(
+        ("S4", "S5"),
+        "eight devices' save threads wait for four channels that nobody reads, and one or three are reset",
+        BAD | {Kind.WAITS},
+    ),
     "D5": Against(("L11",), "main is at a barrier, a config waits for the BQL, a stray packet for its mutex"),
     "C5": Against(("C5",), "a RAM packet is left out"),
     "C7": Against(("C7",), "a data packet is sent before the setup SYNC"),

@@ -1,0 +1,30 @@
+"""One play of a row: a QEMU of its own on the side that the row is about, in a folder of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from migemu.qemu.hostile.destination_bench import DestinationBench
+from migemu.qemu.hostile.pulse import Patience
+from migemu.qemu.hostile.source_bench import play_to_source
+
+if TYPE_CHECKING:
+    from migemu.qemu.binary import Launcher
+    from migemu.qemu.hostile.table import Row
+    from migemu.qemu.hostile.verdict import Verdict
+
+
+async def play(row: Row, launcher: Launcher, patience: Patience | None = None) -> Verdict:
+    """Play `row` to a QEMU, and say what it did.
+
+    Raises:
+        PeerError: the QEMU did not start.
+        UsageError: it needs the VFIO shim, which cannot be built.
+    """
+    patience = patience or Patience()
+    with tempfile.TemporaryDirectory(prefix="migemu-row-") as folder:
+        if row.sink is not None:
+            return await play_to_source(row, row.sink, launcher, Path(folder), patience)
+        return await DestinationBench(row, launcher, Path(folder), patience).play()

@@ -1,0 +1,71 @@
+"""How often a row came to what, told to people, to programs and as the table of a page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from migemu.qemu.hostile.table import Row
+    from migemu.qemu.hostile.verdict import Verdict
+
+NOTHING = "-"
+"""Of a row that is about something this QEMU does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A row and what one QEMU did, each time."""
+
+    row: Row
+    version: str
+    verdicts: tuple[Verdict, ...]
+
+    def told(self) -> list[str]:
+        """For people: what it did, and how often which."""
+        return counted(one.line() for one in self.verdicts)
+
+    def line(self) -> str:
+        """The same with the row and the QEMU."""
+        told = "; or ".join(self.told()) or NOTHING
+        return f"{self.row.name:<5} {self.version:<8} {told}   [{self.row.title}]"
+
+    def cell(self) -> str:
+        """For the page: without what is different every time."""
+        return "; or ".join(counted(one.cell() for one in self.verdicts)).replace("|", "\\|") or NOTHING
+
+    def plain(self) -> dict[str, Any]:
+        """For programs."""
+        verdicts = [one.plain() for one in self.verdicts]
+        return {
+            "schema": 1,
+            "row": self.row.name,
+            "title": self.row.title,
+            "qemu": self.version,
+            "verdicts": verdicts,
+        }
+
+
+def counted(texts: Iterable[str]) -> list[str]:
+    """Each text once, the most frequent first; with how often, when there are several."""
+    counts = Counter(texts).most_common()
+    return [
+        text if len(counts) == 1 else f"{text} ({times} of {sum(n for _, n in counts)})"
+        for text, times in counts
+    ]
+
+
+def markdown(played: Sequence[Played]) -> str:
+    """A table with a line a row and a column a QEMU; a cell that says what its left neighbour says: same."""
+    versions = list(dict.fromkeys(one.version for one in played))
+    by_place = {(one.row.name, one.version): one.cell() for one in played}
+    titles = {one.row.name: one.row.title for one in played}
+    lines = [f"| row | {' | '.join(versions)} |", f"| --- |{' --- |' * len(versions)}"]
+    for name, title in titles.items():
+        cells = [by_place[name, version] for version in versions]
+        said = ["same" if n and cell == cells[n - 1] != NOTHING else cell for n, cell in enumerate(cells)]
+        lines.append(f"| {name} {title} | {' | '.join(said)} |")
+    return "\n".join(lines)

@@ -1,0 +1,47 @@
+"""Every bug of the catalogue is either a row that a QEMU can be played, or says why it cannot be told."""
+
+from __future__ import annotations
+
+import pytest
+
+from migemu.cli.bugs_qemu import shown
+from migemu.errors import UsageError
+from migemu.lab import bugs
+from migemu.lab.bugs.against_qemu import TABLE, Against, against
+from migemu.qemu import hostile
+from migemu.qemu.hostile.report import Played
+from migemu.qemu.hostile.verdict import Kind, Verdict
+
+MUST = "C5 C7 E6 K6 K19 K20 B3 B29 B30 D1 D2 D3 D5"
+
+
+def test_what_can_be_told_from_outside_is() -> None:
+    assert [name for name in MUST.split() if not isinstance(TABLE[name], Against)] == []
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_an_entry_names_a_bug_and_rows_that_exist(name: str) -> None:
+    assert name in bugs.names()
+    entry = TABLE[name]
+    rows = entry.rows if isinstance(entry, Against) else ()
+    assert set(rows) <= set(hostile.ROWS)
+    assert rows or not isinstance(entry, Against)
+
+
+def test_what_cannot_be_told_says_why_and_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match=r"B6 cannot be told .*: a spurious wake-up") as refusal:
+        against("B6")
+    assert refusal.value.exit_code == 2
+
+
+def test_a_bug_shows_only_in_the_ends_that_are_it() -> None:
+    row = hostile.ROWS["A1"]
+    waits = [Played(row, "7.2", (Verdict(Kind.OK), Verdict(Kind.WAITS)))]
+    assert shown(against("B13"), waits)
+    assert not shown(against("C5"), waits)
+    assert shown(against("C5"), []) is None
+
+
+def test_mutants_are_not_in_reach_of_what_plays_to_a_qemu() -> None:
+    """Rows, and what plays them, stand below the lab; the catalogue only names them."""
+    assert all(one.script.__module__.startswith("migemu.qemu.hostile") for one in hostile.ROWS.values())
