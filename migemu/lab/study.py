@@ -158,7 +158,7 @@ class Study:
             row = make_row(task, finished)
             if task.run >= 0:
                 self.kept.rows.append(row)
-                self.kept.add(row, task.point.scenario, finished.measured.events)
+                self.kept.add(row, scenario_of(task), finished.measured.events)
             watcher.ended(task, row)
 
     def _worthwhile(self, tasks: Sequence[Task], watcher: Watcher) -> Iterator[Task]:
@@ -173,7 +173,12 @@ class Study:
 
 def job(task: Task, runner: Runner) -> Job:
     """What a task migrates, by its point's own runner where it has one."""
-    return Job(task.point.runner or runner, task.point.scenario)
+    return Job(task.point.runner or runner, scenario_of(task))
+
+
+def scenario_of(task: Task) -> Scenario:
+    """What a task migrates; where modelled times vary, each run has a seed of its own."""
+    return task.point.scenario.of_run(task.run)
 
 
 def hopeless(rows: Sequence[Row], point: str) -> bool:

@@ -25,11 +25,13 @@ class Index:
         self._by_name: dict[str, list[Event]] = defaultdict(list)
         self._by_device: dict[tuple[str, str], list[Event]] = defaultdict(list)
         self._totals: list[dict[str, Any]] = []
+        self._sides: set[str] = set()
         self.suppressed = 0
         for event in events:
             self._add(event)
 
     def _add(self, event: Event) -> None:
+        self._sides.add(event.side)
         self._by_name[event.event].append(event)
         device = event.fields.get("device")
         if device is not None:
@@ -62,7 +64,7 @@ class Index:
 
     def sides(self) -> frozenset[str]:
         """The sides that told anything."""
-        return frozenset(event.side for event in self.events)
+        return frozenset(self._sides)
 
     def totals(self, name: str, device: str | None = None) -> list[dict[str, Any]]:
         """What was added up of that name; of one device if given."""

@@ -13,6 +13,7 @@ from migemu.scenario.overrides import apply_overrides
 from migemu.scenario.schema import json_schema
 from migemu.scenario.tls import Tls
 from migemu.scenario.units import format_rate, format_size, format_time, parse_rate, parse_size, parse_time
+from migemu.scenario.virtual import Jitter, Virtual
 
 __all__ = [
     "HANDOFFS",
@@ -20,6 +21,7 @@ __all__ = [
     "Attributes",
     "Device",
     "Injected",
+    "Jitter",
     "Limits",
     "Link",
     "Migration",
@@ -32,6 +34,7 @@ __all__ = [
     "Timeouts",
     "Tls",
     "Until",
+    "Virtual",
     "apply_overrides",
     "default",
     "default_text",

@@ -34,6 +34,7 @@ from migemu.scenario.quantity import (
     Time,
 )
 from migemu.scenario.tls import Tls
+from migemu.scenario.virtual import Virtual
 
 
 class Ram(BaseModel):
@@ -145,6 +146,8 @@ class Scenario(BaseModel):
     """Encryption and identities; nothing set: plain TCP."""
     link: Link = Link()
     """The network between the sides."""
+    virtual: Virtual = Virtual()
+    """Costs of runs in virtual time."""
     device: Annotated[tuple[Device, ...], Field(strict=False)] = ()
     """The devices, 0 to 64, in the order in which QEMU would walk them."""
     order: Annotated[tuple[Order, ...], Field(strict=False)] = ()
@@ -166,6 +169,12 @@ class Scenario(BaseModel):
         if problems:
             raise PydanticCustomError("combinations", "impossible combination", {"problems": problems})
         return self
+
+    def of_run(self, run: int) -> Self:
+        """The scenario of run `run`, from 0: where times vary each has a seed of its own."""
+        if run <= 0 or not self.virtual.jitter.any():
+            return self
+        return self.model_copy(update={"seed": self.seed + run})
 
     def migration_uuid(self) -> UUID:
         """The UUID every channel says in its hello: `uuid`, or one that follows from the seed."""

@@ -12,10 +12,11 @@ from migemu.scenario.names import MAX_DEVICES
 from migemu.scenario.order import Attributes, Order, Select, Until
 from migemu.scenario.quantity import UNLIMITED
 from migemu.scenario.tls import Tls
+from migemu.scenario.virtual import Jitter, Virtual
 
 _MODELS = (
     *(Attributes, Order, Select, Until),
-    *(Device, Injected, Limits, Link, Migration, Platform, Ram, Timeouts, Tls),
+    *(Device, Injected, Jitter, Limits, Link, Migration, Platform, Ram, Timeouts, Tls, Virtual),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from migemu.errors import CancelledMigrationError, DeviceError, DeviceStateError
-from migemu.vfio.pace import Sleeper
+from migemu.vfio.pace import Pacer, Sleeper
 from migemu.vfio.states import State, path
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Device:
             raise error.at(device=self.model.name) from None
         for step in steps:
             self._leave(self.state, step)
-            self.sleeper.sleep(self.model.transition_time(step))
+            self.sleeper.sleep(self._time_to(step))
             self._enter(step)
 
     def reset(self) -> None:
@@ -70,6 +70,14 @@ class Device:
             raise DeviceStateError(
                 f"{operation} in {self.state}, allowed in {allowed}", device=self.model.name
             )
+
+    def _time_to(self, state: State) -> float:
+        """Seconds it takes to enter `state` now."""
+        return self.model.transition_time(state)
+
+    def _make_pacer(self, rate: float | None) -> Pacer:
+        """The token clock of a new data fd."""
+        return Pacer(rate, self.threads, self.sleeper)
 
     def _leave(self, state: State, to: State) -> None:
         """Called before the device goes from `state` to `to`; may refuse."""

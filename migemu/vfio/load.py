@@ -14,7 +14,6 @@ from migemu.errors import DeviceError
 from migemu.vfio.content import digest_maker
 from migemu.vfio.device import Device
 from migemu.vfio.faults import FaultySink
-from migemu.vfio.pace import Pacer
 from migemu.vfio.states import LOADING, State
 
 if TYPE_CHECKING:
@@ -222,7 +221,7 @@ class LoadDevice(Device):
     def _begin_session(self) -> None:
         """A new data fd: nothing is in."""
         self._digest = self._make_digest()
-        self._pacer = Pacer(self.model.write_rate, self.threads, self.sleeper)
+        self._pacer = self._make_pacer(self.model.write_rate)
         self.next_idx = 0
         self.data_bytes = 0
         self.load_time = 0.0

@@ -67,7 +67,7 @@ class Pacer:
         if self._rate is not None:
             self._due = max(self._due, self._threads.now() - self._overshot)
 
-    def end(self, size: int) -> None:
+    def end(self, size: float) -> None:
         """The operation moved `size` bytes: sleep for what the real work did not take."""
         if self._rate is None:
             return

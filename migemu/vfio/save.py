@@ -15,7 +15,6 @@ from migemu.vfio.content import digest_of
 from migemu.vfio.device import Device
 from migemu.vfio.faults import ShortReads
 from migemu.vfio.generated import UNBOUNDED, Generated
-from migemu.vfio.pace import Pacer
 from migemu.vfio.precopy import PrecopyStream
 from migemu.vfio.states import PRECOPYING, SAVING, State
 from migemu.wire.buffers import HeapPool
@@ -191,7 +190,7 @@ class SaveDevice(Device):
         self._stream = PrecopyStream(*sizes, model.precopy_dirty_rate)
         self._image_read = 0
         self._digest = self._make_digest()
-        self._pacer = Pacer(model.read_rate, self.threads, self.sleeper)
+        self._pacer = self._make_pacer(model.read_rate)
         self.precopy_bytes = 0
         self.stop_copy_bytes = 0
         self.config_digest = None

@@ -8,7 +8,7 @@ import numpy as np
 
 from migemu.destination.channel import RECEIVE_THREAD
 from migemu.errors import MigemuError
-from migemu.lab.virtual.memory import Carried, RamPayload
+from migemu.lab.virtual.memory import BLOCK, PAGES_PER_PACKET, Carried, RamPayload
 from migemu.lab.virtual.wire import Pipe
 from migemu.wire.multifd import (
     COMMON,
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from migemu.link.pacing import Pacer
     from migemu.source.channels import Packet, SendChannels
     from migemu.threads.api import Threads
+
+
+NOWHERE = np.zeros(PAGES_PER_PACKET, np.uint64)
+"""Where the pages of a packet would be."""
 
 
 class VirtualChannel:
@@ -118,6 +122,6 @@ def decode(packet: Packet) -> DevicePacket | RamPacket:
 
 def ram_packet_of(payload: RamPayload) -> RamPacket:
     """A packet that says how many pages came, and holds none."""
-    none = np.empty(0, np.uint64)
+    normal, zero = NOWHERE[: payload.pages], NOWHERE[: payload.zero]
     pages: Any = payload
-    return RamPacket(0, "", PAGE_SIZE, none, none, 0, 0, len(payload), pages)
+    return RamPacket(0, BLOCK, PAGE_SIZE, normal, zero, payload.packet, PAGES_PER_PACKET, len(payload), pages)

@@ -17,17 +17,27 @@ if TYPE_CHECKING:
     from migemu.threads.api import Threads
     from migemu.wire.multifd import RamPacket
 
+BLOCK = "virtual"
+"""The RAM block of a virtual run."""
 PAGES_PER_PACKET = 128
 HEADER = bytes(ram_header_size())
 
 
 class RamPayload:
-    """The pages of one packet, by their number."""
+    """The pages of one packet, by their number.
 
-    __slots__ = ("pages",)
+    Args:
+        pages: that travel.
+        zero: that are only said to be zero.
+        packet: its number.
+    """
 
-    def __init__(self, pages: int) -> None:
+    __slots__ = ("packet", "pages", "zero")
+
+    def __init__(self, pages: int, zero: int, packet: int) -> None:
         self.pages = pages
+        self.zero = zero
+        self.packet = packet
 
     def __len__(self) -> int:
         return self.pages * PAGE_SIZE
@@ -138,14 +148,14 @@ class VirtualRamSender:
 
     def _send(self, pages: int, done: Pass, *, paced: bool) -> None:
         zero = round(pages * self._zero)
-        payload: Any = RamPayload(pages - zero)
+        payload: Any = RamPayload(pages - zero, zero, self.packets)
         packet = Packet(HEADER, payload)
         size = len(packet)
         if paced and self._pace is not None:
             self._threads.sleep(self._pace.delay(self._threads.now(), size))
         channel = self._channels.send(packet)
         self._threads.point(
-            "multifd_send_packet", channel=channel, block="virtual", idx=self.packets, bytes=size, kind="ram"
+            "multifd_send_packet", channel=channel, block=BLOCK, idx=self.packets, bytes=size, kind="ram"
         )
         self.digests.pages += pages - zero
         self.packets += 1

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from migemu.destination.build import make_plan
 from migemu.destination.channel import RECEIVE_THREAD
 from migemu.destination.core import Core
-from migemu.errors import ConnectionLostError, MigemuError
+from migemu.errors import ConfigError, ConnectionLostError, MigemuError
 from migemu.handoff.choice import choose
 from migemu.handoff.models import device_models
 from migemu.lab.runner import Measured
 from migemu.lab.virtual.channels import VirtualChannel
+from migemu.lab.virtual.jitter import Draws, HeldLock, VaryingLink, VaryingLoad, VaryingSave
 from migemu.lab.virtual.main import VirtualMain, VirtualStream
 from migemu.lab.virtual.memory import VirtualGuest, VirtualMemory, VirtualRamSender
 from migemu.lab.virtual.side import SideThreads
@@ -29,15 +32,17 @@ from migemu.source.vm import SourceVm
 from migemu.threads.controlled_ordered import OrderedThreads, run_ordered
 from migemu.threads.sync import Abort, Bql, Patience, Pool
 from migemu.vfio.generated import generated_bytes
-from migemu.vfio.load import LoadDevice
-from migemu.vfio.save import SaveDevice
 from migemu.vfio.virtual import VirtualDigest, VirtualSink, VirtualSource
 from migemu.wire import extension, returnpath
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from migemu.destination.core import Plan
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads
+    from migemu.vfio.load import LoadDevice
+    from migemu.vfio.save import SaveDevice
 
 JOIN_SECONDS = 3600.0
 """Virtual seconds threads have to end; none of them costs anything."""
@@ -63,10 +68,11 @@ class VirtualRun:
     def __init__(self, scenario: Scenario, threads: OrderedThreads, logs: tuple[EventLog, EventLog]) -> None:
         self._scenario = scenario
         self._threads = threads
-        self._source = SideThreads(threads, logs[0])
-        self._destination = SideThreads(threads, logs[1])
+        self._draws = Draws(scenario)
+        self._source = self._side(logs[0])
+        self._destination = self._side(logs[1])
         link = scenario.link
-        pacer = Pacer(link.rate, link.per_channel, link.delay)
+        pacer = VaryingLink(self._draws, link.rate, link.per_channel, link.delay)
         self._main = VirtualMain(threads, pacer)
         self._channels = [
             VirtualChannel(threads, number, pacer) for number in range(scenario.migration.channels)
@@ -76,6 +82,18 @@ class VirtualRun:
         self._lock = threads.lock("run")
         self._changed = threads.condition(self._lock, "run")
         self._ended = 0
+
+    def _side(self, log: EventLog) -> SideThreads:
+        """The threads of one side, with locks that cost something where the scenario says so."""
+        hold, threads = self._scenario.virtual.lock_hold, self._threads
+        if not hold:
+            return SideThreads(threads, log)
+        row = f"{log.side} {{}}".format
+        return SideThreads(
+            threads,
+            log,
+            lambda name: HeldLock(threads.engine, name, hold, self._draws.of("lock", row(name))),
+        )
 
     def _make_destination(self) -> Core:
         core = VirtualCore(self._plan(), self._main.reply, lambda c: self._release(c, "sync"))
@@ -97,7 +115,9 @@ class VirtualRun:
 
         def devices(bql: Bql) -> list[LoadDevice]:
             return [
-                LoadDevice(model, VirtualSink(), threads, bql.lock, plan.platform, VirtualDigest)
+                VaryingLoad(
+                    self._draws, model, VirtualSink(), threads, bql.lock, plan.platform, VirtualDigest
+                )
                 for model in device_models(scenario)
             ]
 
@@ -114,7 +134,7 @@ class VirtualRun:
         for channel in self._channels:
             channel.channels = channels
         guest: Any = VirtualGuest(scenario, threads)
-        devices = make_devices(scenario, threads)
+        devices = make_devices(scenario, threads, self._draws)
         rate = scenario.migration.max_bandwidth
         ram: Any = VirtualRamSender(scenario, threads, guest, channels, Pacer(rate) if rate else None)
         parts = Parts(
@@ -179,10 +199,11 @@ class VirtualRun:
             channel.close()
 
 
-def make_devices(scenario: Scenario, threads: Threads) -> list[SaveDevice]:
+def make_devices(scenario: Scenario, threads: Threads, draws: Draws) -> list[SaveDevice]:
     """The source's devices, their state only said to exist."""
     return [
-        SaveDevice(
+        VaryingSave(
+            draws,
             model,
             VirtualSource(model.name, device.stop_copy_size()),
             threads,
@@ -194,21 +215,41 @@ def make_devices(scenario: Scenario, threads: Threads) -> list[SaveDevice]:
     ]
 
 
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """A run makes hundreds of thousands of events and throws nothing away: looking for garbage is in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def run_virtual(scenario: Scenario) -> Measured:
     """Migrate `scenario` in virtual time.
 
     Raises:
         ConfigError: the scenario cannot be run as it is.
     """
+    if scenario.order:
+        raise ConfigError("order rules act on real connections, and a virtual run has none")
     logs = EventLog("source", scenario.limits.events), EventLog("destination", scenario.limits.events)
     reasons: tuple[str, ...] = ()
-    try:
-        run_ordered(
-            lambda threads: VirtualRun(scenario, threads, logs).begin(),
-            max_seconds=scenario.timeouts.total,
-        )
-    except MigemuError as error:
-        reasons = (str(error),)
+    with no_garbage_collection():
+        try:
+            run_ordered(
+                lambda threads: VirtualRun(scenario, threads, logs).begin(),
+                max_seconds=scenario.timeouts.total,
+            )
+        except MigemuError as error:
+            reasons = (str(error),)
+        return _measured(scenario, logs, reasons)
+
+
+def _measured(scenario: Scenario, logs: tuple[EventLog, EventLog], reasons: tuple[str, ...]) -> Measured:
+    """What both sides' logs say."""
     joined = join(logs[0].events(), logs[1].events())
     failed = bool(reasons) or any(event.event == "error" for event in joined)
     code = int(failed)

@@ -17,12 +17,12 @@ class SideThreads:
     Args:
         threads: what both sides run on.
         log: where this side's events go.
+        lock: makes a lock, where locks cost something; None for the threads' own.
     """
 
-    def __init__(self, threads: Threads, log: EventLog) -> None:
-        self._threads = threads
+    def __init__(self, threads: Threads, log: EventLog, lock: Callable[[str], Lock] | None = None) -> None:
         self._sink = log.sink
-        self.lock: Callable[[str], Lock] = threads.lock
+        self.lock: Callable[[str], Lock] = lock or threads.lock
         self.condition: Callable[[Lock, str], Condition] = threads.condition
         self.spawn: Callable[[str, Callable[[], None]], Thread] = threads.spawn
         self.current: Callable[[], str] = threads.current
@@ -31,4 +31,4 @@ class SideThreads:
 
     def point(self, event: str, /, **fields: object) -> None:
         """Record `event` in this side's log."""
-        self._sink(event, self._threads.now(), self._threads.current(), fields)
+        self._sink(event, self.now(), self.current(), fields)

@@ -49,26 +49,30 @@ class Pipe(Generic[T]):
         self._channel = channel
         self._sent = sent
         self._deliver = deliver
-        self._lock = threads.lock(f"wire {name}")
-        self._changed = threads.condition(self._lock, f"wire {name}")
+        # Two locks: a wake-up hands the sleeper its lock, and whoever else wants that one has to queue.
+        self._outgoing = threads.lock(f"wire {name} out")
+        self._may_send = threads.condition(self._outgoing, f"wire {name} out")
         self._waiting: deque[tuple[T, int]] = deque()
-        self._flying: deque[tuple[T, int, float]] = deque()
         self._held = 0
+        self._incoming = threads.lock(f"wire {name} in")
+        self._may_deliver = threads.condition(self._incoming, f"wire {name} in")
+        self._flying: deque[tuple[T, int, float]] = deque()
         self._closed = False
+        self._all_sent = False
         threads.spawn(f"{name} out", self._send_all)
         threads.spawn(f"{name} in", self._deliver_all)
 
     def put(self, item: T, size: int) -> None:
         """Send `item`, which is `size` bytes long; never blocks."""
-        with self._lock:
+        with self._outgoing:
             self._waiting.append((item, size))
-            self._changed.notify_all()
+            self._may_send.notify()
 
     def close(self) -> None:
         """Nothing more will be sent; what is under way still arrives."""
-        with self._lock:
+        with self._outgoing:
             self._closed = True
-            self._changed.notify_all()
+            self._may_send.notify()
 
     def _send_all(self) -> None:
         while (taken := self._next_to_send()) is not None:
@@ -76,18 +80,21 @@ class Pipe(Generic[T]):
             now = self._threads.now()
             slot = self._pacer.slot(now, size, self._channel)
             self._threads.sleep(slot.sent - now)
-            with self._lock:
+            with self._incoming:
                 self._flying.append((item, size, slot.arrived))
-                self._changed.notify_all()
+                self._may_deliver.notify()
             self._sent(item, size)
+        with self._incoming:
+            self._all_sent = True
+            self._may_deliver.notify()
 
     def _next_to_send(self) -> tuple[T, int] | None:
         """The next item, once there is room for it between the ends; None at the end."""
-        with self._lock:
+        with self._outgoing:
             while not self._waiting or self._held >= SOCKET_BUFFERS:
                 if self._closed and not self._waiting:
                     return None
-                self._changed.wait()
+                self._may_send.wait()
             item, size = self._waiting.popleft()
             self._held += size
             return item, size
@@ -97,14 +104,19 @@ class Pipe(Generic[T]):
             item, size, arrives = taken
             self._threads.sleep(arrives - self._threads.now())
             self._deliver(item)
-            with self._lock:
-                self._held -= size
-                self._changed.notify_all()
+            self._make_room(size)
 
     def _next_to_deliver(self) -> tuple[T, int, float] | None:
-        with self._lock:
+        with self._incoming:
             while not self._flying:
-                if self._closed and not self._waiting and not self._held:
+                if self._all_sent:
                     return None
-                self._changed.wait()
+                self._may_deliver.wait()
             return self._flying.popleft()
+
+    def _make_room(self, size: int) -> None:
+        """`size` bytes lie between the ends no more."""
+        with self._outgoing:
+            if self._held >= SOCKET_BUFFERS > self._held - size:
+                self._may_send.notify()
+            self._held -= size

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from migemu.lab.virtual import run_virtual
-from migemu.scenario import HANDOFFS, loads
+from migemu.scenario import HANDOFFS, load, loads
 
 if TYPE_CHECKING:
     from migemu.observe.model import Result
 
+CONNECTX7 = Path(__file__).parents[3] / "configs" / "connectx7.toml"
 MIB = 1 << 20
 
 SCENARIO = """
@@ -119,3 +121,24 @@ def test_a_migration_that_fails_says_why() -> None:
     assert outcome.verdict == "failed"
     assert outcome.runnable == "source"
     assert any("Input/output error" in reason for reason in outcome.reasons)
+
+
+def test_both_sides_tell_the_same_of_guest_memory() -> None:
+    events = run_virtual(loads(SCENARIO, overrides=("device.*.state_size=1 MiB",), environ={})).events
+
+    def told(side: str, kind: str) -> list[int]:
+        packets = (event for event in events if event.side == side and event.get("kind") == kind)
+        return sorted(event.get("idx") for event in packets)
+
+    assert told("source", "ram") == told("destination", "ram") != []
+    assert len(told("source", "sync")) == len(told("destination", "sync")) > 0
+
+
+def test_receivers_that_wait_for_each_other_are_a_finding_and_not_a_crash() -> None:
+    # Where a device stops in no time its data meets RAM's last SYNC on the channels: one receive thread
+    # stands at it, the other waits for a buffer behind it.
+    crossing = ("handoff=recv-loads", "channels=2", "devices=8", "device.*.transition_times.STOP_COPY=0")
+    outcome = run_virtual(load(CONNECTX7, overrides=crossing, environ={})).result
+    assert outcome.verdict == "failed"
+    assert "invariant ends: the receive threads wait for each other" in outcome.reasons[0]
+    assert outcome.runnable == "source"
