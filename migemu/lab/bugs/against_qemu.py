@@ -80,7 +80,7 @@ TABLE: Final[dict[str, Against | Unseen]] = {
         BAD | {Kind.ERROR, Kind.WAITS},
     ),
     "B29": Against(
-        ("K4", "K5", "K12", "K13", "K15", "K15b", "K15c", "K29"),
+        ("K4", "K5", "K12", "K13", "K15", "K15b", "K15c", "K15d", "K29"),
         "an idx twice, invalid, past a hole, beyond and below the config's, far ahead",
     ),
     "B30": Against(("L15", "L16"), "the first of 64 MiB comes last; L16 with a limit of 8 MiB"),

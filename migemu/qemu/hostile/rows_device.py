@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     Make = Callable[[Script], bytes]
 
 DEVICE = Bench(devices=1)
-TRANSFER_OFF = Bench(devices=1, properties={"x-migration-multifd-transfer": "off"})
+SLOW_WRITE = Bench(devices=1, model={0: {"write_rate": 32 << 10}})
+"""Two seconds a buffer."""
 
 
 def switched(s: Script) -> None:
@@ -186,52 +187,21 @@ def _(s: Script) -> None:
     rest(s)
 
 
+@row("K15d", "the config's idx is that of the buffer being written", SLOW_WRITE)
+def _(s: Script) -> None:
+    switched(s)
+    s.on(0, s.data(0), s.data(1), s.data(2))
+    s.pause()
+    s.on(0, s.config(0))
+    s.pause()
+    s.pause()  # the write is over before main ends
+    rest(s)
+
+
 row("K16", "a payload of 8 bytes", DEVICE)(_packets(_short, _d(1), _d(2), _c()))
 row("K17", "a payload of no bytes", DEVICE)(_packets(_empty, _d(1), _d(2), _c()))
 row("K17b", "a data packet that is only a header", DEVICE)(_packets(_d(0), _d(1), _d(2), _no_bytes, _c(4)))
 row("K18", "unknown flag bits", DEVICE)(_packets(lambda s: s.data(0, flags=0x10), _d(1), _d(2), _c()))
-
-
-@row("K19", "SWITCHOVER_START left out", DEVICE)
-def _(s: Script) -> None:
-    connected(s)
-    s.round()
-    s.last_pass()
-    s.device()
-    s.pause()
-    rest(s)
-
-
-@row("K20", "SWITCHOVER_START twice", DEVICE)
-def _(s: Script) -> None:
-    connected(s)
-    s.round()
-    s.mark()
-    s.switchover()
-    s.device()
-    rest(s)
-
-
-@row("K21", "SWITCHOVER_START before the first RAM PART", DEVICE)
-def _(s: Script) -> None:
-    connected(s)
-    s.mark()
-    s.round()
-    s.last_pass()
-    s.device()
-    rest(s)
-
-
-@row(
-    "K22",
-    "the destination's multifd transfer is off",
-    TRANSFER_OFF,
-)
-def _(s: Script) -> None:
-    switched(s)
-    s.device()
-    s.pause()
-    rest(s)
 
 
 def _bare(s: Script) -> bytes:
@@ -250,34 +220,9 @@ row("K23", "config without its marks", DEVICE)(_packets(_d(0), _d(1), _d(2), _ba
 row("K24", "another device's config", DEVICE)(_packets(_d(0), _d(1), _d(2), _foreign))
 
 
-@row("K25", "nothing sent, channels closed", DEVICE)
-def _(s: Script) -> None:
-    switched(s)
-    for connection in s.channels.values():
-        connection.close()
-    rest(s)
-
-
-@row("K26", "another channel is closed already", DEVICE)
-def _(s: Script) -> None:
-    switched(s)
-    s.channels[2].close()
-    s.on(0, s.data(0), s.data(1), s.data(2), s.config())
-    rest(s)
-
-
 def _instance(s: Script) -> bytes:
     return encode_device_header(s.shape.devices[0], 7, 0, 0, len(DATA[0])) + DATA[0]
 
 
 row("K27", "another instance", DEVICE)(_packets(_instance, _d(1), _d(2), _c()))
 row("K28", "shuffled", DEVICE)(_packets(_d(1), _c(), _d(0), _d(2)))
-
-
-@row("K29", "an idx far ahead of the next (3 million)", DEVICE)
-def _(s: Script) -> None:
-    switched(s)
-    s.on(0, s.data(3_000_000, DATA[0]))
-    s.pause()
-    s.device()
-    rest(s)
