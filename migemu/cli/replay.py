@@ -68,7 +68,10 @@ if TYPE_CHECKING:
     help="For a TOKEN: the scenario it was made with, unless that was the stock one or a bug's.",
 )
 @click.option("--real", is_flag=True, help="For a TOKEN: two real processes over real sockets.")
-@click.option("--times", type=click.IntRange(1), default=1, help="With --real: how often.")
+@click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="With --real: how often.")
+@click.option(
+    "--as-rules", is_flag=True, help="For a TOKEN: print a scenario with its order as [[order]] rules."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON Lines instead of a view.")
 def replay(
     capture: Path,
@@ -79,6 +82,7 @@ def replay(
     scenario: Path | None,
     real: bool,  # noqa: FBT001  click's
     times: int,
+    as_rules: bool,  # noqa: FBT001  click's
     as_json: bool,  # noqa: FBT001  click's
 ) -> None:
     """Play the migration recorded in CAPTURE into a destination: the same bytes in the same packet order.
@@ -90,7 +94,9 @@ def replay(
     step by step.
     """
     if is_token(capture):
-        replay_token(str(capture), scenario, overrides, real=real, times=times, as_json=as_json)
+        replay_token(
+            str(capture), scenario, overrides, real=real, as_rules=as_rules, times=times, as_json=as_json
+        )
         return
     found = Capture(capture)
     if connect is not None and overrides:

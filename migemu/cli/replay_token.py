@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migemu.errors import UsageError
 from migemu.lab.explore import Runner, narrate
 from migemu.lab.explored import owner_of
 from migemu.lab.stock import stock
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from migemu.lab.explore import Narrative
     from migemu.lab.explored import Owner
+    from migemu.scenario import Scenario
 
 TOKEN = re.compile(r"mig\d[a-z2-7]+", re.IGNORECASE)
 
@@ -31,7 +31,14 @@ def is_token(argument: Path) -> bool:
 
 
 def replay_token(
-    token: str, scenario: Path | None, overrides: tuple[str, ...], *, real: bool, times: int, as_json: bool
+    token: str,
+    scenario: Path | None,
+    overrides: tuple[str, ...],
+    *,
+    real: bool,
+    as_rules: bool,
+    times: int,
+    as_json: bool,
 ) -> None:
     """Run the schedule of a token and tell it; exit code 1 when it fails, which is what it is kept for.
 
@@ -43,8 +50,8 @@ def replay_token(
     if scenario is not None or overrides:
         given = stock(*overrides) if scenario is None else load(scenario, overrides=overrides)
     owner = owner_of(token, given)
-    if real:
-        _replay_real(owner, times, as_json=as_json)
+    if real or as_rules:
+        _on_sockets(token, owner, given, times if real else 0, as_json=as_json)
         return
     runner = Runner(owner.subject, owner.token.rules)
     told = narrate(runner, owner.token.decisions)
@@ -53,6 +60,16 @@ def replay_token(
     else:
         _tell(owner, told, token)
     if told.failure is not None:
+        raise SystemExit(1)
+
+
+def _on_sockets(token: str, owner: Owner, given: Scenario | None, times: int, *, as_json: bool) -> None:
+    """Drive two real processes into the order of the token `times` times; print its rules if 0 times."""
+    from migemu.cli.replay_real import print_rules, replay_real  # noqa: PLC0415  starts processes
+
+    if not times:
+        print_rules(owner)
+    elif not replay_real(token, owner, given, times, as_json=as_json):
         raise SystemExit(1)
 
 
@@ -68,17 +85,3 @@ def _tell(owner: Owner, told: Narrative, token: str) -> None:
     for line in render(storyline(told)):
         click.echo(line)
     click.echo("it passes: no invariant breaks")
-
-
-def _replay_real(owner: Owner, times: int, *, as_json: bool) -> None:
-    """Drive two real processes into what the token stands for.
-
-    Raises:
-        UsageError: nothing says how.
-    """
-    from migemu.cli.bugs_real import reproduce_real  # noqa: PLC0415  starts processes, which a schedule does not
-
-    if owner.bug is None or owner.bug.real is None:
-        raise UsageError(f"{owner.called}: there is no rule yet that drives real processes into this order")
-    if not reproduce_real(owner.bug, times, as_json=as_json):
-        raise SystemExit(1)

@@ -81,7 +81,7 @@ def words(note: str) -> str | None:
     head, _, rest = note.partition(" ")
     if head in PLAIN:
         return PLAIN[head](note)
-    fields = _fields(rest)
+    fields = {name: short(value) for name, value in fields_of(rest).items()}
     if head in SPECIAL:
         return SPECIAL[head](fields)
     template = EVENTS.get(head)
@@ -178,8 +178,8 @@ SPECIAL: Mapping[str, Callable[[Mapping[str, str]], str | None]] = {
 """Events that are told by more than a template."""
 
 
-def _fields(rest: str) -> dict[str, str]:
-    """``name=value`` parts; a value goes on to the next name."""
+def fields_of(rest: str) -> dict[str, str]:
+    """An event's ``name=value`` parts in a trace; a value goes on to the next name."""
     found: dict[str, str] = {}
     last = ""
     for part in rest.split(" "):
@@ -189,7 +189,7 @@ def _fields(rest: str) -> dict[str, str]:
             found[name] = value
         elif last:
             found[last] += f" {part}"
-    return {name: short(value) for name, value in found.items()}
+    return found
 
 
 def short(text: str) -> str:
