@@ -55,7 +55,11 @@ class Reception:
         self._refused = 0
         self.places: dict[Place, Greeter] = {}
         self.refusals: deque[MigemuError] = deque(maxlen=REMEMBERED)
-        self.complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.complete = self._awaited()
+
+    def _awaited(self) -> asyncio.Future[None]:
+        """Done once every place is taken; a new one when a connection goes away after that."""
+        return asyncio.get_running_loop().create_future()
 
     # connections that have not said what they are
 
@@ -173,11 +177,17 @@ class Reception:
         if place is None:
             return False
         del self.places[place]
+        self._again_incomplete()
         self.refused(ConnectionLostError("closed before every channel was connected", channel=place))
         return True
 
+    def _again_incomplete(self) -> None:
+        if self.complete.done():
+            self.complete = self._awaited()
+
     def _free_all(self) -> None:
         holders, self.places = list(self.places.values()), {}
+        self._again_incomplete()
         for greeter in holders:
             greeter.drop()
 

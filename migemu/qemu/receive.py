@@ -8,14 +8,12 @@ number of channels are the source's.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from migemu.destination.barrier import SyncBarrier
 from migemu.destination.build import flow_of
-from migemu.destination.reception import Reception
 from migemu.destination.session import TICK, Session
-from migemu.errors import LimitError, PeerTimeoutError, WireError
+from migemu.errors import ConnectionLostError, LimitError, PeerTimeoutError, WireError
 from migemu.handoff.choice import say
 from migemu.handoff.machine_types import machine_type
 from migemu.qemu import receive_check as check
@@ -25,13 +23,13 @@ from migemu.qemu.receive_core import QemuCore, QemuFinish, QemuPlan
 from migemu.qemu.receive_devices import Devices, Gathering, check_usable, chosen
 from migemu.qemu.receive_incoming import QemuIncoming
 from migemu.qemu.receive_keep import Keep
+from migemu.qemu.receive_open import OpenReception, Wishes
 from migemu.qemu.receive_pages import PagesProtocol
 from migemu.ram import GuestRam
 from migemu.wire.mainreader import MainReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from migemu.destination.core import Core
     from migemu.destination.greeter import Greeter
@@ -43,69 +41,11 @@ if TYPE_CHECKING:
     from migemu.threads.api import Threads
     from migemu.wire.multifd import DevicePacketHeader
 
-Peer = Literal["auto", "qemu"]
-
-MAX_CHANNELS: Final = 255
-"""The hello's channel id is a byte, and QEMU's own limit is this."""
-
-NO_UUID: Final = bytes(16)
-"""What a QEMU without ``-uuid`` says."""
+__all__ = ["QemuSession", "Wishes"]
 
 SETTLE: Final = 0.15
 """Seconds without a new channel after which those that came are all. A source writes the setup's barrier only
 when every channel is connected and has written its SYNC: they are here, or in the listener's queue."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a person asked of the receiving side."""
-
-    peer: Peer = "auto"
-    channels: int | None = None
-    """How many multifd channels to wait for, where that is known."""
-    save: Path | None = None
-    """Keep RAM, devices and sections there."""
-    verify_ram: Path | None = None
-    """The source's memory file."""
-    ram_block: str | None = None
-    """The RAM block it is; None: the largest."""
-    verify_devices: Path | None = None
-    """The folder of the source's make-believe devices."""
-
-
-class OpenReception(Reception):
-    """Lets a QEMU in, whatever its uuid where none is asked for; every channel must say the same.
-
-    Args:
-        scenario: channels, uuid, limits.
-        threads: for events and time.
-        running: whether the VM runs here.
-        wishes: whether anything is known of the source.
-    """
-
-    def __init__(
-        self, scenario: Scenario, threads: Threads, running: Callable[[], bool], wishes: Wishes
-    ) -> None:
-        super().__init__(scenario, threads, running)
-        self._any = wishes.peer == "qemu" and scenario.uuid is None
-        if wishes.peer == "qemu":
-            self._channels = MAX_CHANNELS
-        self.uuid: bytes | None = None
-
-    def _is_ours(self, uuid: bytes) -> bool:
-        channels = [place for place in self.places if place != "main"]
-        if channels and self.uuid is not None:
-            return uuid == self.uuid
-        self.uuid = uuid
-        return self._any or uuid == NO_UUID or super()._is_ours(uuid)
-
-    def count(self) -> int:
-        """Multifd channels that are here."""
-        return sum(place != "main" for place in self.places)
-
-    def whole(self) -> bool:
-        """Whether their ids leave no gap and nobody is in the middle of a greeting."""
-        return not self._unfinished and all(channel in self.places for channel in range(self.count()))
 
 
 class QemuSession(Session):
@@ -182,6 +122,8 @@ class QemuSession(Session):
         """A migemu says the scenario's uuid, and this side must know what comes."""
         if self._wishes.peer == "qemu":
             raise WireError("the source is a migemu: leave --peer out", channel="main")
+        if not self._reception.complete.done():  # one went away while the first words were read
+            raise ConnectionLostError(f"closed during setup: {self._reception.missing()}", phase="setup")
         ours = self._scenario.migration_uuid().bytes
         if self._open.uuid not in (None, ours):
             raise WireError("the source is a migemu, yet its hellos say no uuid")
