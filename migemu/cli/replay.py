@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 @click.option("--real", is_flag=True, help="For a TOKEN: two real processes over real sockets.")
 @click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="With --real: how often.")
 @click.option(
-    "--as-rules", is_flag=True, help="For a TOKEN: print a scenario with its order as [[order]] rules."
+    "--as-rules", is_flag=True, help="For a TOKEN: print its order as a scenario with [[order]] rules."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON Lines instead of a view.")
 def replay(
