@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from migemu.cli.bugs_table import table
 from migemu.errors import ScheduleError
 from migemu.lab import bugs as catalogue
 from migemu.lab.bugs.hunting import find, vindicate
@@ -40,6 +41,9 @@ def bugs(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001  click's
         mark = "real" if row["real"] else ""
         click.echo(f"{bug.name:<{name}}  {mark:4}  {bug.breaks:<{breaks}}  {row['mark']}{bug.title}")
     click.echo("\nreal: also on real sockets; (h): a hypothesis from reading QEMU's source")
+
+
+bugs.add_command(table)
 
 
 def _row(bug: Bug) -> dict[str, Any]:

@@ -47,7 +47,9 @@ def turned(owner: Owner) -> Turned:
         UsageError: nothing of it has a counterpart there.
     """
     setup = owner.subject
-    if not isinstance(setup, Setup) or setup.traffic is not None:
+    if not isinstance(setup, Setup):
+        raise UsageError(f"{owner.called}: it is not a destination's order, and only that can be forced")
+    if setup.traffic is not None:
         raise UsageError(f"{owner.called}: its traffic is not what a source sends, so no source can send it")
     told = narrate(Runner(setup, owner.token.rules), owner.token.decisions)
     turns = turns_of(told)

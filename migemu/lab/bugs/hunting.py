@@ -97,12 +97,16 @@ def _hunt(bug: Bug, seed: int) -> tuple[Outcome, Failure]:
     return outcome, failure
 
 
-def vindicate(found: Found) -> Vindication:
-    """Try the correct variant: that very schedule, then all of its own as far as the budget goes."""
+def vindicate(found: Found, budget: Budget | None = None) -> Vindication:
+    """Try the correct variant: that very schedule, then all of its own as far as the budget goes.
+
+    Args:
+        found: the broken variant's schedule.
+        budget: other than what the bug says.
+    """
     hunt = found.bug.hunt
-    search = explore(
-        found.bug.correct, Dfs(), Budget(hunt.all_of_correct, hunt.seconds, confirmed=1), hunt.rules
-    )
+    budget = budget or Budget(hunt.all_of_correct, hunt.seconds, confirmed=1)
+    search = explore(found.bug.correct, Dfs(), budget, hunt.rules)
     return Vindication(under_same_schedule(found, found.bug.correct), search)
 
 
