@@ -58,7 +58,10 @@ def migemu(channels: int, devices: int, total: int, folder: Path) -> float:
 def iperf3(streams: int) -> float:
     """Bytes per second received by iperf3 with `streams` connections."""
     server = subprocess.Popen(
-        ["iperf3", "-s", "-1", "-p", str(PORT)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ["iperf3", "-s", "-1", "-p", str(PORT), "--forceflush"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     try:
         assert server.stdout is not None
