@@ -156,7 +156,7 @@ class Wishes:
             return OneByOne()
         if not self.virtual:
             raise UsageError("--jobs goes with --virtual: real runs side by side would share the processors")
-        return SideBySide(self.jobs)
+        return SideBySide(self.jobs, events=self.out is not None)
 
 
 def study_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -11,9 +11,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
+from migemu.lab.study_figures import figures
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from migemu.lab.study_figures import Figures
     from migemu.observe.events import Event
     from migemu.observe.model import Result
     from migemu.scenario import Scenario
@@ -50,6 +53,8 @@ class Finished:
     measured: Measured
     seconds: float
     """Of real time, the processes' start included."""
+    figures: Figures
+    """What is made of it, where it was run: events are many, and need not travel."""
 
 
 class Job(NamedTuple):
@@ -80,4 +85,5 @@ def timed(runner: Runner, scenario: Scenario) -> Finished:
     """One run, and how long it took."""
     started = time.monotonic()
     measured = runner(scenario)
-    return Finished(measured, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return Finished(measured, seconds, figures(measured.result, measured.events))

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from pydantic import ConfigDict, Field
 
 from migemu.lab.runner import Job
-from migemu.lab.study_figures import figures
 from migemu.observe.model import Record, Result, Versions
 
 if TYPE_CHECKING:
@@ -195,6 +194,6 @@ def make_row(task: Task, finished: Finished) -> Row:
         settings=dict(task.point.settings),
         run=task.run,
         seconds=round(finished.seconds, 3),
-        figures=figures(measured.result, measured.events),
+        figures=finished.figures,
         result=measured.result,
     )

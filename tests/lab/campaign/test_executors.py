@@ -16,6 +16,7 @@ from migemu.scenario import loads
 
 if TYPE_CHECKING:
     from migemu.lab.runner import Executor
+    from migemu.lab.study_figures import Figures
 
 TEXT = """
 name = "tiny"
@@ -34,6 +35,14 @@ def told(executor: Executor) -> list[tuple[str, object, object]]:
 
 def test_side_by_side_is_what_one_by_one_is_in_the_same_order() -> None:
     assert told(SideBySide(2)) == told(OneByOne())
+
+
+def test_what_nobody_keeps_does_not_travel_and_changes_no_figure() -> None:
+    def rows(executor: Executor) -> list[tuple[Figures, bool]]:
+        done = executor.each(POINTS, lambda point: Job(virtual_runner, point.scenario))
+        return [(run.figures, bool(run.measured.events)) for _, run in done]
+
+    assert rows(SideBySide(2, events=False)) == [(figures, False) for figures, _ in rows(OneByOne())]
 
 
 def test_real_runs_do_not_share_the_processors() -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from statistics import fmean, pstdev
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from migemu.cli.compare import compare
 from migemu.errors import ConfigError
 from migemu.lab.virtual import run_virtual
 from migemu.lab.virtual.jitter import Draws
 from migemu.observe.devices import config_span
 from migemu.observe.index import Index
 from migemu.scenario import Scenario, loads
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCENARIO = """
 [platform]
@@ -97,6 +104,21 @@ def test_runs_of_a_study_have_seeds_of_their_own_where_times_vary() -> None:
     still, varied = scenario("seed=5"), scenario("seed=5", "virtual.jitter.link=0.1")
     assert [still.of_run(run).seed for run in (-1, 0, 2)] == [5, 5, 5]
     assert [varied.of_run(run).seed for run in (-1, 0, 2)] == [5, 5, 7]
+
+
+def test_a_comparison_of_several_runs_has_an_interval_and_repeats(tmp_path: Path) -> None:
+    file = tmp_path / "varied.toml"
+    file.write_text(f"{SCENARIO}\n[virtual.jitter]\nconfig = 0.3\n", encoding="utf-8")
+    asked = [str(file), "--virtual", "--runs", "5", "--handoffs", "load-thread,blocking-wait", "--json"]
+
+    def summary() -> list[dict[str, Any]]:
+        told = CliRunner().invoke(compare, asked, catch_exceptions=False)
+        points: list[dict[str, Any]] = json.loads(told.stdout.splitlines()[-1])["points"]
+        return [point["figures"]["downtime"] for point in points]
+
+    first = summary()
+    assert all(told["low"] < told["median"] < told["high"] for told in first)
+    assert first == summary()
 
 
 def test_order_rules_are_refused_where_there_is_no_wire() -> None:

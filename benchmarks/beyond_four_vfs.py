@@ -1,0 +1,165 @@
+"""The tables of docs/beyond-four-vfs.md as Markdown, and its plots, out of what beyond_four_vfs.sh kept.
+
+.venv/bin/python benchmarks/beyond_four_vfs.py DIR PLOTS
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from migemu.lab.compare import KEY, Comparison
+from migemu.lab.compare_report import PATH_COLOURS
+from migemu.lab.study_figures import PATH
+from migemu.lab.study_page import mean_parts
+from migemu.observe import charts
+from migemu.scenario import parse_rate, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from migemu.lab.study_summary import PointSummary
+    from migemu.observe.chart import Chart
+
+ALIKE = 0.02
+"""Designs whose downtimes are nowhere further apart than this part are one line."""
+
+AXES: dict[str, tuple[str, str, Callable[[str], float]]] = {
+    "devices": ("devices", "devices", float),
+    "skew": ("skew", "state of the first device over that of the last", float),
+    "config": ("device.*.config_load_time", "config load, ms", lambda text: parse_time(text) * 1000),
+    "rate": ("link.rate", "link, Gbit/s", lambda text: parse_rate(text) * 8 / 1e9),
+}
+"""By study: the key that is varied, what the axis says, how a value becomes a number."""
+
+FIXED = {"skew": {"devices": "8"}}
+"""What else a study varies, and the value that is drawn."""
+
+Curve = dict[float, float]
+
+
+def load(folder: Path, name: str) -> Comparison:
+    return Comparison.model_validate_json((folder / f"{name}.json").read_bytes())
+
+
+def ms(point: PointSummary) -> float | None:
+    told = point.median("downtime")
+    return None if told is None else told * 1000
+
+
+def curves(study: Comparison, name: str, **fixed: str) -> dict[str, Curve]:
+    """Each design's downtimes in ms by the number that is varied."""
+    key, _, number = AXES[name]
+    found: dict[str, Curve] = defaultdict(dict)
+    for point in study.points:
+        told = ms(point)
+        if told is not None and fixed.items() <= point.settings.items():
+            found[point.settings[KEY]][number(point.settings[key])] = told
+    return dict(found)
+
+
+def alike(curves: dict[str, Curve]) -> list[list[str]]:
+    """Designs in groups that one line can stand for, the first of each being what the others are held to."""
+    groups: list[list[str]] = []
+    for name, curve in curves.items():
+        near = (group for group in groups if close(curves[group[0]], curve))
+        group = next(near, None)
+        if group is None:
+            groups.append([name])
+        else:
+            group.append(name)
+    return groups
+
+
+def close(one: Curve, other: Curve) -> bool:
+    return one.keys() == other.keys() and all(abs(other[x] / one[x] - 1) <= ALIKE for x in one)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    for cells in (heads, ["---"] * len(heads), *rows):
+        print(f"| {' | '.join(cells)} |")
+    print()
+
+
+def tell(study: Comparison, name: str, **fixed: str) -> None:
+    """One study as a table: a row for each value, a column for each group of designs."""
+    found = curves(study, name, **fixed)
+    groups = alike(found)
+    xs = sorted({x for curve in found.values() for x in curve})
+    told = " ".join(f"{key}={value}" for key, value in fixed.items())
+    print(f"### {name} {told}\n")
+    for number, group in enumerate(groups, 1):
+        print(f"{number}. {', '.join(group)}")
+    print()
+    rows = ([f"{x:g}", *(f"{found[group[0]].get(x, float('nan')):.0f}" for group in groups)] for x in xs)
+    table([AXES[name][1], *(str(number) for number in range(1, len(groups) + 1))], rows)
+
+
+def draw(study: Comparison, name: str, **fixed: str) -> Chart:
+    """The same as lines."""
+    found = curves(study, name, **fixed)
+    _, axis, _ = AXES[name]
+    series = {
+        label(group): [charts.Point(x, y, y, y) for x, y in sorted(found[group[0]].items())]
+        for group in alike(found)
+    }
+    alt = f"downtime in ms over {axis}, a line for each group of designs that are alike"
+    return charts.lines_with_intervals(series, axis, "downtime, ms", alt, log=name != "skew")
+
+
+def label(group: Sequence[str]) -> str:
+    return group[0] if len(group) == 1 else f"{group[0]} + {len(group) - 1} more"
+
+
+def path(study: Comparison, **fixed: str) -> Chart:
+    """Where the time of all designs goes at one point: a bar each, the shortest on top."""
+    points = [point for point in study.points if fixed.items() <= point.settings.items() and ms(point)]
+    bars = [charts.Stack(point.settings[KEY], mean_parts(point, PATH)) for point in sorted(points, key=ms)]  # type: ignore[arg-type]  # those without were left out
+    told = ", ".join(f"{key}={value}" for key, value in fixed.items())
+    alt = f"the downtime of every design along its last device at {told}"
+    return charts.stacked_bars(bars, "ms", alt, colours=PATH_COLOURS)
+
+
+def summary_of_grid(study: Comparison) -> None:
+    """Every design over the whole grid, against the best of each point."""
+    points: dict[str, dict[str, float]] = defaultdict(dict)
+    for point in study.points:
+        told = ms(point)
+        if told is not None:
+            where = ", ".join(f"{key}={value}" for key, value in point.settings.items() if key != KEY)
+            points[where][point.settings[KEY]] = told
+    print(f"### all designs over {len(points)} points\n")
+    rows = []
+    for design in (record.name for record in study.designs):
+        mine = [each for each in points.values() if design in each]
+        over = [each[design] / each["load-thread"] for each in mine]
+        best = sum(each[design] <= min(each.values()) * (1 + ALIKE) for each in mine)
+        cells = (f"{value:.2f}" for value in (min(over), median(over), max(over)))
+        rows.append([f"`{design}`", *cells, str(best), str(len(points) - len(over))])
+    table(["design", "least", "median", "most", "shortest", "did not complete"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("plots", type=Path)
+    asked = parser.parse_args()
+    for name in AXES:
+        study = load(asked.folder, name)
+        draw(study, name, **FIXED.get(name, {})).save(asked.plots / f"{name}.svg")
+        for fixed in ({"devices": "8"}, {"devices": "32"}) if name == "skew" else ({},):
+            tell(study, name, **fixed)
+    skew = load(asked.folder, "skew")
+    path(skew, devices="32", skew="4").save(asked.plots / "designs.svg")
+    grid = asked.folder / "grid.json"
+    if grid.exists():
+        summary_of_grid(load(asked.folder, "grid"))
+
+
+if __name__ == "__main__":
+    main()
