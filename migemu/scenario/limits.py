@@ -28,8 +28,9 @@ class Limits(BaseModel):
     """Bytes of all devices that may wait for their load threads."""
     on_cap: Literal["fail", "pause"] = "pause"
     """At a queue's cap: fail as QEMU does, or pause the channel where that cannot starve a device."""
-    queue_main: Size = 64 * MIB
-    """Bytes of the main channel that may wait for the incoming thread; then it is read no further."""
+    queue_main: Size = 2 * MIB
+    """Bytes of the main channel that may wait for the incoming thread; then it is read no further. Two blocks
+    of device state: QEMU's reader is the thread that loads them, so it reads no further ahead than 32 KiB."""
     slots_per_device: Count = 65_536
     """How far ahead of the next buffer to load a device-state packet's idx may lie."""
     max_payload: PayloadSize = GIB
