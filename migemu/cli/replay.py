@@ -94,10 +94,14 @@ def replay(
     step by step.
     """
     if is_token(capture):
+        if connect is not None or rules is not None or speed != "full":
+            raise UsageError("--connect, --rules and --speed are for a CAPTURE; this is a TOKEN")
         replay_token(
             str(capture), scenario, overrides, real=real, as_rules=as_rules, times=times, as_json=as_json
         )
         return
+    if real or as_rules or scenario is not None:
+        raise UsageError("--real, --as-rules and --scenario are for a TOKEN; this is a CAPTURE")
     found = Capture(capture)
     if connect is not None and overrides:
         raise UsageError("--set is for a destination of the replay's own; leave --connect out")

@@ -29,7 +29,10 @@ _PART: Final = re.compile(r"(\d{1,10})(-(\d{1,10})?)?")
 
 
 def parse_numbers(text: str) -> Ranges | None:
-    """Read ``3``, ``0-4``, ``2-`` or several of them with commas between; None when it is none of these."""
+    """Read ``3``, ``0-4``, ``2-`` or several of them with commas between; None when it is none of these.
+
+    A range that runs backwards is none: nothing is in it, and a rule that never acts is no rule.
+    """
     ranges = []
     for part in text.replace(" ", "").split(","):
         match = _PART.fullmatch(part)
@@ -37,6 +40,8 @@ def parse_numbers(text: str) -> Ranges | None:
             return None
         first = int(match[1])
         last = first if match[2] is None else None if match[3] is None else int(match[3])
+        if last is not None and last < first:
+            return None
         ranges.append((first, last))
     return tuple(ranges)
 

@@ -89,6 +89,19 @@ def test_real_processes_break_the_same_invariant(tmp_path: Path) -> None:
     assert "config-after-iterables: 2 of 2 runs show it" in done.stdout
 
 
+@pytest.mark.parametrize("option", [("--speed", "recorded"), ("--connect", "127.0.0.1:1")])
+def test_what_is_for_a_recording_is_refused_with_a_token(option: tuple[str, str]) -> None:
+    done = CliRunner().invoke(cli, ["replay", token(), *option])
+    assert isinstance(done.exception, UsageError)
+    assert "are for a CAPTURE" in str(done.exception)
+
+
+def test_what_is_for_a_token_is_refused_with_a_recording(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["replay", str(tmp_path), "--as-rules"])
+    assert isinstance(done.exception, UsageError)
+    assert "are for a TOKEN" in str(done.exception)
+
+
 def test_a_fault_is_nothing_that_order_brings_about() -> None:
     with pytest.raises(UsageError, match=r"not its faults; this one needs: .* meets channel-fails"):
         turned(owner_of(find(bugs.get("D1"), tries=100).report.token))

@@ -91,6 +91,7 @@ WRONG = {
     'type = "drop"\nselect = { channel = "mian" }': 'is not "main", "multifd", or channel ids',
     'type = "drop"\nselect = { device = "vf1" }': "no device is called 'vf1'; there is vf0",
     'type = "drop"\nselect = { idx = "x" }': "is not a number or a range",
+    'type = "drop"\nselect = { idx = "5-3" }': "is not a number or a range",
     'type = "drop"\nselect = { nth = 0 }': "counts from 1",
     'type = "drop"\nselect = { message = "SHUT" }': 'messages are on the return path: stream = "return"',
     'type = "drop"\nattributes = { latency = "1 s" }': "drop has no such attribute; it takes: none",
