@@ -62,7 +62,7 @@ WAITS: Mapping[str, str] = {
 """A condition's name to what is waited for."""
 
 LOCKS: Mapping[str, str] = {
-    r"the main channel lock": "comes to the main channel's queue",
+    r"the main channel lock": "looks for what the main channel has brought",
     r"session": "says that the migration is over",
     r"sync barrier": "comes to SYNC",
     r"channel (\d+)": r"has channel \1 read on",
@@ -110,6 +110,8 @@ def stands(doing: str) -> str:
     """What a thread stands before, with or without its name: ``incoming takes BQL``."""
     text = short(doing)
     before, takes, lock = text.rpartition("takes ")
+    if takes and text.startswith("main channel takes"):
+        return f"{before}brings more"
     if takes and (said := _translated(lock, LOCKS)) != lock:
         return before + said
     before, waits, condition = text.rpartition("comes back from waiting on ")
