@@ -38,12 +38,19 @@ def clock(events: Iterable[Event]) -> Clock:
     return Clock(offset, rtt / 2, measured=True)
 
 
-def join(source: Sequence[Event], destination: Sequence[Event]) -> list[Event]:
+def join(
+    source: Sequence[Event], destination: Sequence[Event], *, offset: float | None = None
+) -> list[Event]:
     """Both sides' events by time, on the source's clock, the first one at 0.
 
     Either side may be empty (its process died): then the other is only put at 0.
+
+    Args:
+        source: its events, by time.
+        destination: the same.
+        offset: seconds by which the destination's clock is ahead; None for what the source measured.
     """
-    events = [*source, *shifted(destination, clock(source).offset)]
+    events = [*source, *shifted(destination, clock(source).offset if offset is None else offset)]
     events.sort(key=attrgetter("t"))
     return shifted(events, events[0].t if events else 0.0)
 

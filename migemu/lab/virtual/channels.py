@@ -74,7 +74,8 @@ class VirtualChannel:
         """What the channel protocol does with a packet, on the thread that reads this channel."""
         core = self.core
         assert core is not None  # noqa: S101  wired before anything arrives
-        self._wait()
+        if self._holds:  # virtual threads change only where they wait: a look needs no lock
+            self._wait()
         if self._closed:
             return
         try:

@@ -250,7 +250,7 @@ def run_virtual(scenario: Scenario) -> Measured:
 
 def _measured(scenario: Scenario, logs: tuple[EventLog, EventLog], reasons: tuple[str, ...]) -> Measured:
     """What both sides' logs say."""
-    joined = join(logs[0].events(), logs[1].events())
+    joined = join(logs[0].events(), logs[1].events(), offset=0.0)  # there is one clock
     failed = bool(reasons) or any(event.event == "error" for event in joined)
     code = int(failed)
     end = RunEnd(exit_code=code, reasons=reasons, exits={"source": code, "destination": code})

@@ -116,7 +116,8 @@ class Pipe(Generic[T]):
 
     def _make_room(self, size: int) -> None:
         """`size` bytes lie between the ends no more."""
-        with self._outgoing:
-            if self._held >= SOCKET_BUFFERS > self._held - size:
+        full = self._held >= SOCKET_BUFFERS
+        self._held -= size
+        if full and self._held < SOCKET_BUFFERS:  # virtual threads change only where they wait
+            with self._outgoing:
                 self._may_send.notify()
-            self._held -= size
