@@ -68,8 +68,8 @@ VERDICTS = {
 
 def shown(entry: Against, played: list[Played]) -> bool | None:
     """Whether one of the plays ended as the bug makes them end; None: there was none."""
-    kinds = [verdict.kind for one in played for verdict in one.verdicts]
-    return any(kind in entry.shows for kind in kinds) if kinds else None
+    verdicts = [verdict for one in played for verdict in one.verdicts]
+    return any(map(entry.is_it, verdicts)) if verdicts else None
 
 
 def _as_dict(bug: Bug, entry: Against, version: str, played: list[Played]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def test_the_verb_plays_rows_and_prints_the_table(any_qemu: Launcher) -> None:
     words = ["qemu", "rows", "--qemu", str(any_qemu.program), "--markdown", "A0", "C5"]
     done = CliRunner().invoke(cli, words)
     assert done.exit_code == 0, done.output
-    assert "| C5 a data packet is lost | wrong: 8 of 64 pages of RAM differ |" in done.output
+    assert "| **C5** a data packet is lost | wrong: 8 of 64 pages of RAM differ |" in done.output
 
 
 @pytest.mark.qemu
@@ -141,9 +141,18 @@ def test_a_table_says_same_only_where_it_is() -> None:
     ]
 
 
+def test_rows_that_came_to_the_same_share_a_line() -> None:
+    ok = (Verdict(Kind.OK),)
+    played = [Played(hostile.ROWS[name], version, ok) for name in ("C1", "C2", "K0") for version in "ab"]
+    titles = [line.split(" | ")[0] for line in markdown(played).splitlines()[2:]]
+    assert titles == ["| **C1** a data packet twice; **C2** two packets swapped", "| **K0** in order"]
+
+
 def test_what_is_notable_is_told_beside_the_kind() -> None:
     assert Verdict(Kind.OK, silent=0.2, shut=0).line() == "ok"
     assert Verdict(Kind.OK, silent=1.0, shut=0).line() == "ok (monitor silent for 1.0 s)"
     assert Verdict(Kind.ERROR, "why", shut=0).line() == "error (SHUT said 0): why"
-    assert Verdict(Kind.OK, shut=0, grown=72 << 20).cell() == "ok (grew by some 70 MiB)"
+    assert Verdict(Kind.OK, shut=0, grown=72 << 20).cell() == "ok (grew by over 70 MiB)"
+    told = "load of migration failed: Invalid argument: MIG_CMD 0xc unknown; and more (exit code 1)"
+    assert Verdict(Kind.ERROR, told).cell() == "error: MIG_CMD 0xc unknown"
     assert counted(["a", "b", "b"]) == ["b (2 of 3)", "a (1 of 3)"]

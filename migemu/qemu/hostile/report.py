@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,13 +60,17 @@ def counted(texts: Iterable[str]) -> list[str]:
 
 
 def markdown(played: Sequence[Played]) -> str:
-    """A table with a line a row and a column a QEMU; a cell that says what its left neighbour says: same."""
+    """A table with a column a QEMU; rows that follow each other and came to the same share a line."""
     versions = list(dict.fromkeys(one.version for one in played))
-    by_place = {(one.row.name, one.version): one.cell() for one in played}
-    titles = {one.row.name: one.row.title for one in played}
+    cells = {(one.row.name, one.version): one.cell() for one in played}
+    rows = {one.row.name: one.row for one in played}.values()
     lines = [f"| row | {' | '.join(versions)} |", f"| --- |{' --- |' * len(versions)}"]
-    for name, title in titles.items():
-        cells = [by_place[name, version] for version in versions]
-        said = ["same" if n and cell == cells[n - 1] != NOTHING else cell for n, cell in enumerate(cells)]
-        lines.append(f"| {name} {title} | {' | '.join(said)} |")
+    for came_to, alike in groupby(rows, lambda one: (one.name[0], [cells[one.name, v] for v in versions])):
+        titles = "; ".join(f"**{one.name}** {one.title}" for one in alike)
+        lines.append(f"| {titles} | {' | '.join(_said(came_to[1]))} |")
     return "\n".join(lines)
+
+
+def _said(cells: list[str]) -> list[str]:
+    """The cells of a line; one that says what its left neighbour says: same."""
+    return ["same" if n and cell == cells[n - 1] != NOTHING else cell for n, cell in enumerate(cells)]

@@ -52,3 +52,20 @@ def _(sink: Sink) -> None:
     sink.pause()
     for channel in (1, 2, 3):
         sink.reset(channel)
+
+
+@source_row("S6", "cancelled while it waits for the destination's last word")
+def _(sink: Sink) -> None:
+    sink.accept()
+    sink.drain()
+    sink.pause()
+    sink.ask("migrate_cancel")
+
+
+@source_row("S7", "the same, then a channel is reset")
+def _(sink: Sink) -> None:
+    sink.accept()
+    sink.drain()
+    sink.pause()
+    sink.ask("migrate_cancel")
+    sink.reset(1)

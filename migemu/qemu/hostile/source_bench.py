@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from migemu.errors import PeerError
 from migemu.qemu import migration, shim
 from migemu.qemu.hostile.pulse import AFTERWARDS, Pulse, said
-from migemu.qemu.hostile.shape import CHANNELS, RAM_BYTES
+from migemu.qemu.hostile.shape import CHANNELS
 from migemu.qemu.hostile.sink import Sink
 from migemu.qemu.hostile.verdict import Kind, Verdict
 from migemu.qemu.machine import Setup, running
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from migemu.qemu.hostile.table import Row, SourcePlay
     from migemu.qemu.machine import Machine
 
-DOWNTIME = 10_000
+SOURCE_RAM: Final = 64 << 20
+"""More than the buffers of all sockets take while nobody reads."""
+
+DOWNTIME: Final = 10_000
 """ms: any state fits."""
 
 
@@ -38,7 +41,7 @@ async def play_to_source(
     Raises:
         PeerError: the QEMU did not start.
     """
-    with SharedRam(RAM_BYTES, "pc.ram" if row.bench.devices else "ram0") as ram:
+    with SharedRam(SOURCE_RAM, "pc.ram" if row.bench.devices else "ram0") as ram:
         ram.fill(1)
         async with running(_setup(row, launcher, folder, ram, patience)) as machine:
             await _prepare(machine, launcher)
@@ -113,5 +116,9 @@ async def _judge(pulse: Pulse, patience: Patience) -> Verdict:
 
 
 def _status(pulse: Pulse) -> str:
-    words = [f"status {pulse.told.get('status')}", str(pulse.told.get("error-desc", "")), said(pulse.machine)]
+    """Why it failed, or in which state it is instead."""
+    status = str(pulse.told.get("status"))
+    words = [str(pulse.told.get("error-desc", "")), said(pulse.machine)]
+    if status != "failed":
+        words.insert(0, f"status {status}")
     return "; ".join(word for word in dict.fromkeys(words) if word)

@@ -10,8 +10,15 @@ from typing import Any, Final
 EXIT: Final = " (exit code 1)"
 """How a destination ends by itself that may not stay when the load fails."""
 
-_USUAL: Final = re.compile(r"load of migration failed: [^:]+(: |$)")
-"""What the last line of every failure says; why it failed stands before or after it."""
+TIDYINGS: Final = (
+    (r"load of migration failed: [^:]+(: |$)", ""),
+    (r"error while loading state [^:]+(: |$)", ""),
+    (r"failed to receive packet via multifd channel \d+: ", ""),
+    (r"[\w./-]+\.c:\d+: ", ""),
+    (r"buffer \d+ would exceed", "buffer would exceed"),
+    (r"'[0-9a-f-]{36}'", "..."),
+)
+"""What many failures say alike, what is not the same in two plays; and what to say instead."""
 
 NOTABLE: Final = 0.7
 """Seconds of silence that are told of a destination that did not hang: less than a row's delay."""
@@ -44,8 +51,12 @@ class Kind(StrEnum):
 STUCK: Final = frozenset({Kind.HANG, Kind.BLOCKED})
 COMPLETED: Final = frozenset({Kind.OK, Kind.WRONG})
 
-_PLACE: Final = re.compile(r"[\w./-]+\.c:\d+: ")
-"""Where in QEMU's sources an assertion stands; not the same in two versions."""
+
+def tidied(text: str) -> str:
+    """A failure's words without what says nothing in a table."""
+    for pattern, instead in TIDYINGS:
+        text = re.sub(pattern, instead, text)
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +80,8 @@ class Verdict:
         return self._told((silent, self._promise, self._growth), self.text)
 
     def cell(self) -> str:
-        """For a table: without times and line numbers, and without what every failure says."""
-        parts = dict.fromkeys(_USUAL.sub("", part) for part in self.text.removesuffix(EXIT).split("; "))
-        text = _PLACE.sub("", "; ".join(part for part in parts if part))
+        """For a table: the first of its words that say something, without times."""
+        text = next(filter(None, (tidied(part) for part in self.text.removesuffix(EXIT).split("; "))), "")
         return self._told(("monitor silent" if self._silent else "", self._promise, self._growth), text)
 
     def _told(self, notes: tuple[str, ...], text: str) -> str:
@@ -84,9 +94,14 @@ class Verdict:
         return self.silent >= NOTABLE and self.kind not in STUCK
 
     @property
+    def grew(self) -> bool:
+        """Whether it holds far more memory than before."""
+        return self.grown > MUCH
+
+    @property
     def _growth(self) -> str:
-        """What it grew by, where that is much; to one figure, as it is not the same twice."""
-        return f"grew by some {round(self.grown / TEN_MIB) * 10} MiB" if self.grown > MUCH else ""
+        """What it grew by, where that is much."""
+        return f"grew by over {self.grown // TEN_MIB * 10} MiB" if self.grew else ""
 
     @property
     def _promise(self) -> str:

@@ -40,3 +40,6 @@ def test_a_bug_shows_only_in_the_ends_that_are_it() -> None:
     assert shown(against("B13"), waits)
     assert not shown(against("C5"), waits)
     assert shown(against("C5"), []) is None
+    grown = [Played(row, "10.0", (Verdict(Kind.OK, grown=1 << 28),))]
+    assert shown(against("B30"), grown)
+    assert not shown(against("B31"), grown)
