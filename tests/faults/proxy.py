@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import selectors
 import socket
 import struct
@@ -11,6 +12,10 @@ from typing import Final
 
 RESET: Final = struct.pack("ii", 1, 0)
 SECONDS: Final = 0.05
+ANSWERED: Final = 10.0
+"""Seconds in which an order is obeyed; a connection whose peer takes nothing may hold it up."""
+
+Answer = queue.SimpleQueue[bool]
 
 
 class Proxy:
@@ -29,14 +34,20 @@ class Proxy:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._pairs: dict[socket.socket, socket.socket] = {}
         self._kinds: dict[socket.socket, str] = {}
-        self._orders: list[tuple[str, str]] = []
+        self._orders: queue.SimpleQueue[tuple[str, str, Answer]] = queue.SimpleQueue()
         self._over = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def break_(self, how: str, kind: str) -> None:
-        """Reset, or half-close towards the destination, the main channel or one multifd channel."""
-        self._orders.append((how, kind))
+    def break_(self, how: str, kind: str) -> bool:
+        """Reset, or half-close towards the destination, the main channel or one multifd channel.
+
+        Returns:
+            Whether there was such a connection.
+        """
+        answer: Answer = queue.SimpleQueue()
+        self._orders.put((how, kind, answer))
+        return answer.get(timeout=ANSWERED)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -52,8 +63,9 @@ class Proxy:
                     self._accept()
                 elif connection in self._pairs:
                     self._forward(connection)
-            while self._orders:
-                self._obey(*self._orders.pop(0))
+            while not self._orders.empty():
+                how, kind, answer = self._orders.get()
+                answer.put(self._obey(how, kind))
         for connection in [self._listener, *self._pairs]:
             connection.close()
         self._selector.close()
@@ -67,6 +79,7 @@ class Proxy:
             self._selector.unregister(self._listener)
             self._listener.close()
             return
+        self._kinds[source] = "multifd" if self._kinds else "main"  # a source connects main first
         for one, other in ((source, destination), (destination, source)):
             self._pairs[one] = other
             self._selector.register(one, selectors.EVENT_READ)
@@ -76,7 +89,6 @@ class Proxy:
         try:
             data = one.recv(1 << 18)
             if data:
-                self._kinds.setdefault(one, "main" if data[:4] == b"QEVM" else "multifd")
                 other.sendall(data)
                 return
             self._selector.unregister(one)
@@ -94,15 +106,15 @@ class Proxy:
             connection.close()
             self._pairs.pop(connection, None)
 
-    def _obey(self, how: str, kind: str) -> None:
-        found = [c for c, known in self._kinds.items() if known == kind and c in self._pairs]
-        sources = [c for c in found if self._pairs[c].getpeername() == self._target]
-        if not sources:
-            return
+    def _obey(self, how: str, kind: str) -> bool:
+        found = [one for one, known in self._kinds.items() if known == kind and one in self._pairs]
+        if not found:
+            return False
         if how == "reset":
-            self._drop(sources[0], reset=True)
-        else:
-            with suppress(OSError):
-                self._pairs[sources[0]].shutdown(socket.SHUT_WR)
-            with suppress(KeyError, ValueError):
-                self._selector.unregister(sources[0])
+            self._drop(found[0], reset=True)
+            return True
+        with suppress(OSError):
+            self._pairs[found[0]].shutdown(socket.SHUT_WR)
+        with suppress(KeyError, ValueError):
+            self._selector.unregister(found[0])
+        return True

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from faults.cells import FAULTS, Cell, cells
+from faults.cells import cells, played
+from faults.strikes import FAULTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ SAMPLE = [
 @pytest.mark.parametrize(("fault", "phase"), SAMPLE)
 def test_a_cell_of_the_matrix(tmp_path: Path, fault: str, phase: str) -> None:
     chosen = next(one for one in FAULTS if one.name == fault)
-    assert Cell(tmp_path, phase, chosen).run() == []
+    assert played(tmp_path, phase, chosen).problems == []
 
 
 def test_every_fault_that_can_strike_anywhere_has_a_cell_in_every_phase() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.cells import FAULTS
+from faults.strikes import FAULTS
 from migemu.scenario import Limits, Timeouts
 from security.rows import ROWS
 
