@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 from migemu.wire import extension, mainwriter
 from security.scripted import CHANNELS, Scripted
@@ -37,19 +38,37 @@ def good(*, extended: bool = True) -> Streams:
         return tuple(bytes(stream) for stream in tape.spoken)
 
 
-def spoiled(data: bytes) -> Streams:
-    """A migration with what `data` asks for done to it: five bytes an operation.
+class Input(NamedTuple):
+    """What an input asks for."""
 
-    Stream, operation, position (16 bits, scaled to the stream's length), value. Heads matter more than page
-    bytes, so half the operations strike the first bytes of a record-dense region.
+    streams: Streams
+    schedule: bytes
+
+
+def spoiled(data: bytes) -> Input:
+    """A migration with what `data` asks for done to it.
+
+    The first byte: whether the source is migemu, and how many bytes of schedule follow. Then five bytes an
+    operation, see :func:`apply`.
     """
-    streams = [bytearray(stream) for stream in good(extended=not data[:1] or data[0] % 4 != 3)]
-    for at in range(1, len(data) - 4, 5):
-        which, kind, high, low, value = data[at : at + 5]
-        stream = streams[which % len(streams)]
+    first = data[0] if data else 0
+    turns = (first >> 2) % 16
+    return Input(apply(good(extended=first % 4 != 3), data[1 + turns :]), data[1 : 1 + turns])
+
+
+def apply(streams: Streams, operations: bytes) -> Streams:
+    """Those streams, changed.
+
+    Five bytes an operation: stream, operation, position (16 bits, scaled to the stream's length), value.
+    Heads matter more than page bytes, so half the operations strike the first bytes of a record-dense region.
+    """
+    changed = [bytearray(stream) for stream in streams]
+    for at in range(0, len(operations) - 4, 5):
+        which, kind, high, low, value = operations[at : at + 5]
+        stream = changed[which % len(changed)]
         span = len(stream) if which & 0x80 else min(len(stream), 2048)
         _spoil(stream, kind % 8, (high << 8 | low) * span >> 16, value)
-    return tuple(map(bytes, streams))
+    return tuple(map(bytes, changed))
 
 
 def _spoil(stream: bytearray, kind: int, position: int, value: int) -> None:
