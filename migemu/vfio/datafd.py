@@ -12,13 +12,13 @@ sink       :class:`~migemu.vfio.sinks.FileSink` (``keep``)  :class:`~migemu.vfio
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import stat
 from typing import TYPE_CHECKING, Protocol
 
 from migemu.errors import ConfigError, DeviceError
-from migemu.vfio.content import Loose
 from migemu.vfio.generated import Generated
 from migemu.vfio.sinks import FileSink, MemfdWindow, Sink
 
@@ -120,6 +120,34 @@ class _File:
         )
 
 
+class MappedPiece:
+    """A view of a mapping whose pages leave this process with it; the page cache keeps them.
+
+    Otherwise a process would come to hold all of a file it has read once, however little of it is on its way.
+    """
+
+    __slots__ = ("_mapping", "_start", "_view")
+
+    def __init__(self, mapping: mmap.mmap, view: memoryview, start: int) -> None:
+        self._mapping: mmap.mmap | None = mapping
+        self._view = view
+        self._start = start
+
+    @property
+    def view(self) -> memoryview:
+        """The content."""
+        return self._view
+
+    def release(self) -> None:
+        """Unmap the pages; those shared with a neighbour are simply mapped again when it needs them."""
+        mapping, self._mapping = self._mapping, None
+        if mapping is None:
+            return
+        first = self._start - self._start % mmap.PAGESIZE
+        with contextlib.suppress(ValueError):  # the file was closed meanwhile, and all of it is unmapped
+            mapping.madvise(mmap.MADV_DONTNEED, first, self._start + len(self._view) - first)
+
+
 class MappedFile(_File):
     """A file given out as views of one mapping: no copy between page cache and socket.
 
@@ -141,7 +169,7 @@ class MappedFile(_File):
             DeviceError: the file has shrunk.
         """
         self._check()
-        return Loose(self._view[offset : offset + size])
+        return MappedPiece(self._mapping, self._view[offset : offset + size], offset)
 
     def close(self) -> None:
         """Unmap and close; views still on their way to a socket keep the pages until they are gone."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +20,6 @@ from migemu.vfio.virtual import VirtualSpan
 from migemu.wire.buffers import HeapPool
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from migemu.vfio.datafd import Source
 
 POOL = HeapPool()
@@ -78,6 +78,25 @@ def test_a_mapped_file_is_not_copied(tmp_path: Path) -> None:
     with (tmp_path / "state").open("r+b") as file:
         file.write(b"changed under us")
     assert bytes(piece[:16]) == b"changed under us"
+
+
+def held() -> int:
+    """Pages of files that are mapped into this process."""
+    return int(Path("/proc/self/statm").read_text().split()[2])
+
+
+def test_a_file_that_went_through_does_not_stay_in_this_process(tmp_path: Path) -> None:
+    size, step = 32 << 20, 1_000_003
+    (tmp_path / "state").write_bytes(bytes(size))
+    source = open_source(tmp_path / "state", 0, 0, POOL)
+    before = held()
+    for offset in range(0, size, step):
+        piece = source.read(offset, min(step, size - offset))
+        sum(as_bytes(piece.view)[:: mmap.PAGESIZE])
+        piece.release()
+        piece.release()
+    assert held() - before < 4 * step // mmap.PAGESIZE
+    source.close()
 
 
 def test_an_empty_file_is_an_empty_image(tmp_path: Path) -> None:
