@@ -82,10 +82,11 @@ def _ended(events: list[Event], reasons: tuple[str, ...]) -> str:
 
 
 def _in_vain(events: Sequence[Event]) -> Iterable[str]:
+    """Rules and gates that did nothing; a packet that is on its channel already need not be moved."""
     for event in events:
         if event.event == "turn_missed":
             yield f"a gate waited in vain for {event.get('waited_for')}"
-        elif event.event == "order_rule_ended" and not event.get("fired"):
+        elif event.event == "order_rule_ended" and not event.get("fired") and event.get("type") != "move":
             yield f"order rule {event.get('rule')} never fired"
         elif event.event == "order_rule_ended" and event.get("expired"):
             yield f"order rule {event.get('rule')} waited in vain"
