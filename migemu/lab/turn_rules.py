@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from migemu.lab.turns import Beat, Turns
     from migemu.scenario import Scenario
 
-SETTINGS = ("timeouts.phase=4 s", "timeouts.total=60 s", "migration.max_rounds=1")
-"""Time limits, since a hang has to end there; one round, so that the third SYNC is the last."""
+SETTINGS = (
+    "timeouts.connect=60 s",
+    "timeouts.arrival=30 s",
+    "timeouts.phase=5 s",
+    "timeouts.total=2 min",
+    "migration.max_rounds=1",
+)
+"""Time limits, since a hang has to end there, and a busy machine must not look like one; one round, so that
+the third SYNC is the last."""
 LAST_SYNC = 3
 COMMANDS = {
     mainstream.SWITCHOVER_START: "SWITCHOVER_START",

@@ -106,7 +106,7 @@ type = "hold"
 select = { record = "Connect", nth = 1 }
 attributes = { until = { record = "Connect", nth = 2 }, timeout = "5 s" }
 """
-FORCED = scenario(RULES, "timeouts.connect=15 s", "timeouts.arrival=10 s")
+FORCED = scenario(RULES)
 
 BUG = Bug(
     name="B13",

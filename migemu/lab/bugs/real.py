@@ -51,7 +51,7 @@ def scenario(rules: str, *overrides: str) -> Scenario:
         rules: ``[[order]]`` tables.
         overrides: as of ``--set``.
     """
-    limits = "timeouts.phase=4 s", "timeouts.total=60 s"
+    limits = "timeouts.connect=60 s", "timeouts.arrival=30 s", "timeouts.phase=5 s", "timeouts.total=2 min"
     return loads(stock_text() + rules, STOCK, overrides=(*limits, *overrides), environ={})
 
 
