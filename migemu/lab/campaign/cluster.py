@@ -6,6 +6,7 @@ optional extra ``migemu[cluster]``, and on the workers the same version of migem
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import ExitStack
 from importlib import import_module
@@ -62,7 +63,9 @@ class Dask:
     def _connect(self, jobs: int, scheduler: str | None) -> Any:
         """A client of the cluster, with a worker at least behind it."""
         address: Any = scheduler
-        if scheduler is None:
+        if scheduler is not None:
+            self._look_for(scheduler)
+        else:
             # One thread each: schedules are Python from end to end, and would only wait for the GIL.
             address = self._open.enter_context(
                 self._distributed.LocalCluster(
@@ -81,6 +84,31 @@ class Dask:
         except (OSError, ValueError, TimeoutError) as error:
             raise UsageError(f"no Dask scheduler with workers at {scheduler}: {error}") from None
         return client
+
+    def _look_for(self, scheduler: str) -> None:
+        """Ask who is at `scheduler`: a client of nobody, or of something else, would wait and then not end.
+
+        Raises:
+            UsageError: nobody answers in time, or no Dask scheduler.
+        """
+        try:
+            found = asyncio.run(asyncio.wait_for(self._identity(scheduler), CONNECT_SECONDS))
+        except Exception as error:  # noqa: BLE001  anything may answer, and the library make anything of it
+            told = str(error) or f"no answer within {CONNECT_SECONDS:g} s"
+            raise UsageError(f"no Dask scheduler at {scheduler}: {told}") from None
+        if found != "Scheduler":
+            raise UsageError(f"no Dask scheduler at {scheduler}: a {found} answers")
+
+    async def _identity(self, address: str) -> str:
+        """What answers at `address`, in its own word."""
+        # A little less than we have ourselves: the library then says itself what it has waited for.
+        secured = self._distributed.Security().get_connection_args("client")
+        comm = await self._distributed.comm.connect(address, timeout=CONNECT_SECONDS * 0.8, **secured)
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            return str((await comm.read())["type"])
+        finally:
+            comm.abort()
 
     def __enter__(self) -> Self:
         return self
