@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,6 +92,32 @@ def test_a_failure_that_the_source_was_told_as_success_is_marked(vfio_qemu: Laun
 
 
 @pytest.mark.qemu
+def test_a_source_that_loses_a_channel_says_why_and_keeps_its_guest(any_qemu: Launcher) -> None:
+    got = verdict(any_qemu, "S1")
+    assert (got.kind, got.shut) == (Kind.ERROR, None)
+    assert "Connection reset by peer" in got.text
+
+
+@pytest.mark.qemu
+def test_a_source_is_cancelled_and_says_so(any_qemu: Launcher) -> None:
+    got = verdict(any_qemu, "S3")
+    assert (got.kind, got.text.split(";")[0]) == (Kind.OK, "status cancelled")
+
+
+@pytest.mark.qemu
+def test_save_threads_that_wait_for_a_lost_channel_end(vfio_qemu: Launcher) -> None:
+    """Hazard D4 of the catalogue does not show: eight threads, four channels, one reset."""
+    assert verdict(vfio_qemu, "S4").kind is Kind.ERROR
+
+
+@pytest.mark.qemu
+def test_memory_that_an_order_costs_is_told(vfio_qemu: Launcher) -> None:
+    got = verdict(vfio_qemu, "L15")
+    assert (got.kind, got.grew) == (Kind.OK, True)
+    assert not verdict(vfio_qemu, "K0").grew
+
+
+@pytest.mark.qemu
 def test_the_verb_plays_rows_and_prints_the_table(any_qemu: Launcher) -> None:
     words = ["qemu", "rows", "--qemu", str(any_qemu.program), "--markdown", "A0", "C5"]
     done = CliRunner().invoke(cli, words)
@@ -112,6 +140,18 @@ def test_rows_are_found_by_name_by_family_and_in_order() -> None:
     assert [one.name for one in everything].index("K9b") < [one.name for one in everything].index("K10")
     with pytest.raises(UsageError, match="no row 'Z1'"):
         hostile.select(("Z1",))
+
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/qemu-hostile-order.md").read_text(encoding="utf-8")
+
+
+def test_every_row_stands_on_the_page_with_its_title() -> None:
+    missing = [one.name for one in hostile.ROWS.values() if f"**{one.name}** {one.title}" not in PAGE]
+    assert missing == []
+
+
+def test_the_page_says_nothing_of_rows_there_are_not() -> None:
+    assert set(re.findall(r"\*\*([A-Z]\d+[a-z]?)\*\* [a-z]", PAGE)) <= set(hostile.ROWS)
 
 
 def test_a_row_says_nothing_to_a_version_without_what_it_is_about() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,11 +129,9 @@ class DestinationBench:
         if hangs:
             return await self._come_to(pulse, script)
         ended = await pulse.settled(patience.hang, patience.closed)
-        text = (
-            f"when all is closed: {(await self._over(pulse, script)).line()}"
-            if ended
-            else said(pulse.machine)
-        )
+        text = said(pulse.machine)
+        if ended:
+            text = f"when all is closed: {(await self._over(pulse, script)).line()}"
         return _verdict(Kind.WAITS, pulse, script, text)
 
     async def _come_to(self, pulse: Pulse, script: Script) -> Verdict:
@@ -150,6 +149,8 @@ class DestinationBench:
         process = pulse.machine.process
         if pulse.gone or process.returncode is not None:
             code = await process.wait()
+            if code == -signal.SIGKILL:
+                return _verdict(Kind.HANG, pulse, script, "ended by its kill timer")
             kind, how = (Kind.CRASH, f"signal {-code}") if code < 0 else (Kind.ERROR, f"exit code {code}")
             return _verdict(kind, pulse, script, f"{said(pulse.machine)} ({how})".strip())
         if pulse.told.get("status") != "completed":

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 BEAT: Final = 0.05
 """Seconds between an answer and the next question."""
 
+BLOCKED: Final = 0.5
+"""Seconds without an answer after which its main loop does something, and is not just slow."""
+
 FOR_EVER: Final = 3600.0
 """Seconds a question may take; the process is killed long before."""
 
@@ -113,7 +116,7 @@ class Pulse:
         idle = time.monotonic()
         while not self.ended:
             silent = self.silent()
-            if silent > BEAT:
+            if silent > BLOCKED:
                 idle = time.monotonic()
             if silent > hang or time.monotonic() - idle > wait:
                 return False

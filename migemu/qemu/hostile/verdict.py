@@ -16,7 +16,7 @@ TIDYINGS: Final = (
     (r"failed to receive packet via multifd channel \d+: ", ""),
     (r"[\w./-]+\.c:\d+: ", ""),
     (r"buffer \d+ would exceed", "buffer would exceed"),
-    (r"'[0-9a-f-]{36}'", "..."),
+    (r"'([0-9a-f-]{36}|[\d.]+:\d+)'", "..."),
 )
 """What many failures say alike, what is not the same in two plays; and what to say instead."""
 
