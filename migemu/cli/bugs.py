@@ -58,6 +58,10 @@ def _row(bug: Bug) -> dict[str, Any]:
     }
 
 
+def _heading(bug: Bug) -> str:
+    return f"{bug.name}: {bug.title}{' (a hypothesis from reading the source)' if bug.hypothesis else ''}"
+
+
 @bugs.command()
 @NAME
 @JSON
@@ -81,7 +85,7 @@ def show(name: str, as_json: bool) -> None:  # noqa: FBT001  click's
     if as_json:
         click.echo(json.dumps({"schema": 1, "name": bug.name, "title": bug.title} | told))
         return
-    click.echo(f"{bug.name}: {bug.title}{' (a hypothesis)' if bug.hypothesis else ''}")
+    click.echo(_heading(bug))
     for heading, text in told.items():
         click.echo(f"\n{heading}")
         click.echo(textwrap.fill(text, 98, initial_indent="  ", subsequent_indent="  "))
@@ -140,7 +144,7 @@ def _reproduce(bug: Bug, seed: int, *, as_json: bool) -> bool:
 
 def _tell(found: Found, vindication: Vindication) -> None:
     bug, outcome = found.bug, found.outcome
-    click.echo(f"{bug.name}: {bug.title}")
+    click.echo(_heading(bug))
     click.echo(f"broken variant: {' '.join(bug.changed.split())}")
     budget = f"budget {bug.hunt.schedules:,} schedules, {bug.hunt.seconds:g} s"
     click.echo(
