@@ -141,11 +141,13 @@ class MainProtocol(asyncio.BufferedProtocol):
         self._end(lost or self._truncated())
 
     def _truncated(self) -> MigemuError | None:
+        if not self._goodbye:  # before what is missing: that the stream was cut explains it
+            return ConnectionLostError(NO_GOODBYE, channel="main")
         try:
             self._reader.ended()
         except MigemuError as error:
             return error.at(channel="main")
-        return None if self._goodbye else ConnectionLostError(NO_GOODBYE, channel="main")
+        return None
 
     def _end(self, error: MigemuError | None) -> None:
         self._gone.set()

@@ -18,7 +18,7 @@ from faults.strikes import FAULTS, Fault, told_to
 if TYPE_CHECKING:
     from pathlib import Path
 
-LIMIT = 120.0
+LIMIT = 300.0
 """Seconds after which whoever is left of a cell is killed, and the cell is red."""
 TRIES = 3
 """How often a cell is played until its fault strikes in time."""

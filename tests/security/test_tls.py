@@ -218,7 +218,16 @@ def test_a_cut_connection_is_not_taken_for_a_goodbye(
         time.sleep(0.2)
         socket.socket.shutdown(victim, socket.SHUT_WR)  # the TCP connection ends, TLS said nothing
         assert eventually(lambda: listening.session.core.abort.error is not None)
-        assert "without TLS's goodbye" in str(listening.session.core.abort.error) or place == "main"
+        assert "without TLS's goodbye" in str(listening.session.core.abort.error)
+
+
+def test_a_goodbye_in_the_middle_is_told_apart_from_a_cut(listening: Incoming, folder: Path) -> None:
+    with encrypted(listening, context(folder)) as source:
+        source.connect()
+        source.setup()
+        assert isinstance(source.main, ssl.SSLSocket)
+        source.main.unwrap()
+        assert "the main stream ended" in listening.verdict(source)
 
 
 def test_a_goodbye_between_packets_is_one(listening: Incoming, folder: Path) -> None:
