@@ -25,6 +25,8 @@ GATES = frozenset({LOADER_BEGINS, WRITES})
 """Points at which the thread holds nothing."""
 CONFIG = frozenset({CONFIG_BEGINS, BROKEN})
 """What comes once the BQL is taken for a config."""
+LOADER = "load "
+"""What the names of load threads begin with."""
 LIMIT = 2.0
 """Seconds that a gate holds at most."""
 
@@ -52,24 +54,28 @@ class Keeper:
             return
         with self._lock:
             place = self._first(lambda beat: (beat.event, beat.fields) == (event, key))
-            if place is None:
-                return
             if event in GATES:
                 self._await(place)
-            self._take(place)
+            if place is not None:
+                self._take(place)
 
     def before_config(self, thread: str) -> None:
-        """This load thread is about to take the BQL: wait for the turn in which it loads its config."""
+        """This thread is about to take the BQL; a load thread waits for the turn of its config.
+
+        The incoming thread takes it for all that it does: its turns come with what the main channel brings.
+        """
+        if not thread.startswith(LOADER):
+            return
         with self._lock:
-            place = self._first(lambda beat: beat.thread == thread and beat.event in CONFIG)
-            if place is not None:
-                self._await(place)
+            self._await(self._first(lambda beat: beat.thread == thread and beat.event in CONFIG))
 
     def _first(self, fits: Callable[[Beat], bool]) -> int | None:
         ahead = range(self._upto, len(self._beats))
         return next((n for n in ahead if not self._taken[n] and fits(self._beats[n])), None)
 
-    def _await(self, place: int) -> None:
+    def _await(self, place: int | None) -> None:
+        """Until all before `place` has happened; what the schedule ends without comes behind all of it."""
+        place = len(self._beats) if place is None else place
         end = self._threads.now() + LIMIT
         while self._upto < place:
             left = end - self._threads.now()

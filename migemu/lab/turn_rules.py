@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from migemu.handoff.design import Carrier
 from migemu.lab.system_stream import INTERRUPT_CONTROLLER
-from migemu.lab.turns import ARRIVES, BROKEN, CONFIG_BEGINS, CONTROLLER, OBEYS
+from migemu.lab.system_traffic import buffers_of
+from migemu.lab.turns import ARRIVES, BROKEN, CONFIG_BEGINS, CONTROLLER, INCOMING, OBEYS
 from migemu.wire import extension, mainstream
 
 if TYPE_CHECKING:
@@ -98,15 +99,15 @@ def _packets(turns: Turns, scenario: Scenario, design: Design) -> Iterator[str]:
             yield _table(f"turn-{number}", "after", _packet(beat), f"packet = {{ {_met(turns, number)} }}")
     if design.data is not Carrier.MULTIFD or not turns.beats:
         return
-    for device in scenario.device:  # and what the schedule ends without
+    for number, device in enumerate(scenario.device):  # and what the schedule ends without
         there = {int(b.get("idx")) for _, b in _arrivals(turns) if b.get("device") == device.section_id}
-        size = scenario.migration.packet_size
-        rest = {idx for idx in range(-(-device.stop_copy_size() // size) + 1) if idx not in there}
+        count = buffers_of(scenario, device) + (design.config is Carrier.MULTIFD)
+        rest = set(range(count)) - there
         if rest:
             idx = ",".join(map(str, sorted(rest)))
             select = f'device = "{device.section_id}", idx = "{idx}"'
             until = f"packet = {{ {_met(turns, len(turns.beats))} }}"
-            yield _table(f"rest-of-{device.id}", "after", select, until)
+            yield _table(f"rest-{number}", "after", select, until)
 
 
 def _main(turns: Turns, design: Design) -> Iterator[str]:
@@ -131,11 +132,12 @@ def _stops(turns: Turns, design: Design) -> Iterator[tuple[str, str, int | None]
             yield name.lower(), f'command = "{name}"', turns.place(OBEYS, command=str(number))
     controller = f'record = "SectionFull", section = "{INTERRUPT_CONTROLLER}"'
     yield "interrupt-controller", controller, turns.place(CONTROLLER)
-    for beat in turns.beats:
-        if beat.event == CONFIG_BEGINS and beat.thread == "incoming":
-            device = beat.get("device")
-            select = f'record = "SectionFull", section = "{device}"'
-            yield f"full-{device}", select, turns.place(CONFIG_BEGINS, device=device)
+    seen: set[str] = set()
+    for place, beat in enumerate(turns.beats):
+        device = beat.get("device")
+        if beat.event in (CONFIG_BEGINS, BROKEN) and beat.thread == INCOMING and device not in seen:
+            seen.add(device)
+            yield f"full-{place}", f'record = "SectionFull", section = "{device}"', place
 
 
 def _met(turns: Turns, place: int) -> str:

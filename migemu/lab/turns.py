@@ -28,6 +28,8 @@ CONFIG_BEGINS: Final = "vfio_load_device_config_state_start"
 CONTROLLER: Final = "interrupt_controller_loaded"
 BROKEN: Final = "invariant"
 BRINGS: Final = "main_channel_brings"
+INCOMING: Final = "incoming"
+"""The incoming thread's name."""
 
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     ARRIVES: ("device", "idx"),
