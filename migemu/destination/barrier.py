@@ -81,7 +81,7 @@ class SyncBarrier:
             missing = sorted(set(range(self._channels)) - set(self._parked))
             raise PeerTimeoutError(
                 f"no SYNC within {self._patience.seconds:g} s on multifd channel(s) {missing}; "
-                "the main channel is at its barrier",
+                f"the main channel is at its barrier ({self._patience.limit})",
                 phase="sync",
             ) from None
         if lost := self._lost():

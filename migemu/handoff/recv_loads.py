@@ -108,7 +108,8 @@ class RecvLoads(RecvLoadsNonblocking):
         if self._is_ring():
             told = f"the receive threads wait for each other: {self._story()}"
             return InvariantError(told, invariant="ends", device=slot.name, idx=idx)
-        told = f"nothing moved for {self.machine.patience.seconds:g} s: {self._story()}"
+        patience = self.machine.patience
+        told = f"nothing moved for {patience.seconds:g} s: {self._story()} ({patience.limit})"
         return PeerTimeoutError(told, device=slot.name, idx=idx)
 
     def _story(self) -> str:

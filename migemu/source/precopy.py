@@ -70,7 +70,7 @@ class Precopy:
         """Only the ack is missing: another round now would be an empty one."""
         if decision.waiting_for_ack:
             if self._parts.patience.left(0.0) == 0:
-                raise PeerTimeoutError("no SWITCHOVER_ACK came", phase="active")
+                raise PeerTimeoutError("no SWITCHOVER_ACK came (timeouts.phase)", phase="active")
             self._parts.threads.sleep(ACK_POLL)
 
     def _iterate(self, number: int, device: SaveDevice) -> int:

@@ -81,7 +81,8 @@ class Abort:
             self.check()
             left = patience.left(started)
             if left is not None and left <= 0:
-                raise PeerTimeoutError(f"nothing moved for {patience.seconds:g} s while waiting for {what}")
+                told = f"nothing moved for {patience.seconds:g} s while waiting for {what} ({patience.limit})"
+                raise PeerTimeoutError(told)
             condition.wait(left)
 
 
@@ -89,14 +90,16 @@ class Patience:
     """How long a side waits while nothing at all moves: one account shared by all its waits.
 
     Whoever sees progress (bytes on any connection, a buffer in a device) touches it. `seconds` None
-    waits for ever, as QEMU does; only explorations that look for such waits use that.
+    waits for ever, as QEMU does; only explorations that look for such waits use that. `limit` is the setting
+    that said so, for the errors of those who waited in vain.
     """
 
-    def __init__(self, threads: Threads, seconds: float | None) -> None:
+    def __init__(self, threads: Threads, seconds: float | None, limit: str = "timeouts.phase") -> None:
         self._threads = threads
         self.last = threads.now()
         """When something moved last."""
         self.seconds = seconds if seconds is not None else float("inf")
+        self.limit = limit
 
     def touch(self) -> None:
         """Something moved."""
@@ -125,7 +128,7 @@ class _LongerPatience(Patience):
     """See :meth:`Patience.of_those_behind`."""
 
     def __init__(self, first: Patience) -> None:
-        super().__init__(first._threads, first.seconds)  # noqa: SLF001  a helper of the same class
+        super().__init__(first._threads, first.seconds, first.limit)  # noqa: SLF001  a helper of the same class
         self._first = first
 
     def touch(self) -> None:

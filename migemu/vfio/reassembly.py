@@ -271,6 +271,6 @@ class StateBuffers(LoadBufsMutex):
         left = deadline() - self.threads.now()
         if left <= 0:
             told = f"data buffer {self.next_idx} did not come within the time limit; {self.slots.queued()}"
-            told += self.flow.held_back(self.device)
+            told += f"{self.flow.held_back(self.device)} (timeouts.phase)"
             raise PeerTimeoutError(told, device=self.device, idx=self.next_idx)
         self.buffer_ready.wait(None if left == math.inf else left)

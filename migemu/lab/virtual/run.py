@@ -126,7 +126,7 @@ class VirtualRun:
     def _make_source(self) -> tuple[Parts, Abort]:
         scenario, threads = self._scenario, self._source
         abort = Abort(threads)
-        patience = Patience(threads, scenario.timeouts.total)
+        patience = Patience(threads, scenario.timeouts.total, "timeouts.total")
         channels = SendChannels(threads, abort, patience, self._channels)
         writer = MainWriter(threads, abort, patience, self._main)
         returns = ReturnPath(threads, abort, patience, scenario.limits.max_commands)
