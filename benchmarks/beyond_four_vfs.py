@@ -16,6 +16,7 @@ from migemu.lab.compare_report import PATH_COLOURS
 from migemu.lab.study_figures import PATH
 from migemu.lab.study_page import mean_parts
 from migemu.observe import charts
+from migemu.observe.chart import COLOURS
 from migemu.scenario import parse_rate, parse_time
 
 if TYPE_CHECKING:
@@ -37,6 +38,20 @@ AXES: dict[str, tuple[str, str, Callable[[str], float]]] = {
 
 FIXED = {"skew": {"devices": "8"}}
 """What else a study varies, and the value that is drawn."""
+
+LEADERS = (
+    "load-thread",
+    "load-ready",
+    "blocking-wait",
+    "reentrant",
+    "recv-loads",
+    "recv-loads-nonblocking",
+    "main-channel",
+)
+"""After whom a group of designs that are alike is called: the first of these that is in it."""
+
+COLOURS_OF = dict(zip(LEADERS, COLOURS, strict=False))
+"""A group's colour is its leader's, in all plots."""
 
 Curve = dict[float, float]
 
@@ -99,19 +114,26 @@ def tell(study: Comparison, name: str, **fixed: str) -> None:
 
 
 def draw(study: Comparison, name: str, **fixed: str) -> Chart:
-    """The same as lines."""
+    """The same as lines; where devices are counted, the downtime of each."""
     found = curves(study, name, **fixed)
     _, axis, _ = AXES[name]
-    series = {
-        label(group): [charts.Point(x, y, y, y) for x, y in sorted(found[group[0]].items())]
-        for group in alike(found)
-    }
-    alt = f"downtime in ms over {axis}, a line for each group of designs that are alike"
-    return charts.lines_with_intervals(series, axis, "downtime, ms", alt, log=name != "skew")
+    each = name == "devices"
+    series, colours = {}, {}
+    for group in sorted(alike(found), key=lambda group: LEADERS.index(leader(group))):
+        points = sorted((x, y / x if each else y) for x, y in found[group[0]].items())
+        series[label(group)] = [charts.Point(x, y, y, y) for x, y in points]
+        colours[label(group)] = COLOURS_OF[leader(group)]
+    unit = "downtime of each device, ms" if each else "downtime, ms"
+    alt = f"{unit} over {axis}, a line for each group of designs that are alike"
+    return charts.lines_with_intervals(series, axis, unit, alt, log=True, colours=colours)
+
+
+def leader(group: Sequence[str]) -> str:
+    return next(name for name in LEADERS if name in group)
 
 
 def label(group: Sequence[str]) -> str:
-    return group[0] if len(group) == 1 else f"{group[0]} + {len(group) - 1} more"
+    return leader(group) if len(group) == 1 else f"{leader(group)} + {len(group) - 1} more"
 
 
 def path(study: Comparison, **fixed: str) -> Chart:

@@ -66,7 +66,13 @@ def stacked_bars(
         axes.barh(range(len(bars)), widths, left=ends, color=colour, label=kind, height=0.62)
         ends = [end + width for end, width in zip(ends, widths, strict=True)]
     for place, end in enumerate(ends):
-        axes.annotate(f"{end:.4g}", (end, place), xytext=(4, 0), textcoords="offset points", va="center")
+        axes.annotate(
+            f"{end:.0f}" if end >= 1000 else f"{end:.4g}",
+            (end, place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+        )
     axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
     axes.invert_yaxis()
     _finish(axes, unit, legend=len(kinds))
@@ -106,7 +112,13 @@ def timeline(
 
 
 def lines_with_intervals(
-    series: Mapping[str, Sequence[Point]], x: str, y: str, alt: str, *, log: bool = False
+    series: Mapping[str, Sequence[Point]],
+    x: str,
+    y: str,
+    alt: str,
+    *,
+    log: bool = False,
+    colours: Mapping[str, str] | None = None,
 ) -> Chart:
     """Medians joined by lines, their intervals as bands, y from 0.
 
@@ -116,9 +128,10 @@ def lines_with_intervals(
         y: what the y axis says, unit included.
         alt: says in words what is to be seen.
         log: x doubles from tick to tick, as channel counts do.
+        colours: by name; others get one of the palette in order of first mention.
     """
     chart, (axes,) = canvas(3.6, alt)
-    for name, colour in _colours(list(series)):
+    for name, colour in _colours(list(series), colours):
         points = series[name]
         xs = [point.x for point in points]
         axes.plot(xs, [point.y for point in points], "o-", color=colour, label=name, markersize=4)
