@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +24,9 @@ from peering.bench import qemu
 
 if TYPE_CHECKING:
     from migemu.qemu.binary import Launcher
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "qemu-hostile-order.md").read_text(encoding="utf-8")
 
 QUICK = Patience(hang=2.0, wait=1.0, closed=1.0, kill=30.0)
 
@@ -133,6 +137,29 @@ def test_a_catalogued_bug_is_played_to_it(any_qemu: Launcher) -> None:
     assert (told["bug"], told["shows"], told["rows"][0]["verdicts"][0]["kind"]) == ("C5", True, "wrong")
 
 
+CUT = re.search(r"((?:    .*\n)+)\nFrom a script", (DOCS / "qemu-behaviour.md").read_text(encoding="utf-8"))
+"""The scenario of the page, as it stands there."""
+
+
+@pytest.mark.qemu
+def test_a_guest_is_lost_by_a_cut_at_the_end_as_the_page_says(vfio_qemu: Launcher, tmp_path: Path) -> None:
+    """Two unmodified QEMUs, no device: the destination fails and tells the source that all is well."""
+    assert CUT is not None
+    (tmp_path / "cut.toml").write_text(dedent(CUT[1]))
+    words = [
+        "qemu",
+        "migrate",
+        str(tmp_path / "cut.toml"),
+        "--qemu",
+        str(vfio_qemu.program),
+        "--limit",
+        "20 s",
+    ]
+    done = CliRunner().invoke(cli, words)
+    assert "one-vm-runs: BROKEN" in done.output
+    assert "Unexpected end-of-file" in done.output
+
+
 def test_rows_are_found_by_name_by_family_and_in_order() -> None:
     assert [one.name for one in hostile.select(("k2", "A", "K2"))] == ["A0", "A1", "A2", "A3", "K2"]
     everything = hostile.select(())
@@ -140,9 +167,6 @@ def test_rows_are_found_by_name_by_family_and_in_order() -> None:
     assert [one.name for one in everything].index("K9b") < [one.name for one in everything].index("K10")
     with pytest.raises(UsageError, match="no row 'Z1'"):
         hostile.select(("Z1",))
-
-
-PAGE = (Path(__file__).resolve().parents[2] / "docs/qemu-hostile-order.md").read_text(encoding="utf-8")
 
 
 def test_every_row_stands_on_the_page_with_its_title() -> None:

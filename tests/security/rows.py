@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 IN_TIME = "A0 A1 A2 A3 B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 C1 C2 C3 C4 C6 C7 D9 E4 H10 H14 H15 I10"
 TURNED_AWAY = "F1 F2 F3 F4 F5 F6 F7 F8 F9 F12 F13"
 """A wrong connection is refused, and the migration is not disturbed."""
-ANY_ORDER = "K0 K1 K2 K3 K8 K9 K9b K10 K18 K21 K26 K28"
+ANY_ORDER = "K0 K1 K2 K3 K8 K9 K9b K10 K17b K18 K21 K26 K28 L13"
 
 BAD_PACKETS = {
     "H1": "channel 1: received packet magic",
@@ -47,6 +47,7 @@ OUTCOMES = {
     "D4": "channel 1: the stream ended inside a RAM packet's header",
     "D5": "channel 1: the stream ended inside a RAM packet's pages",
     "D6": "channel 1: connection failed",
+    "D6b": "channel 1: connection failed",
     "D7": "main channel: ",
     "D8": "main channel: ",
     "E1": f"{NO_SYNC} [2]",
@@ -84,6 +85,11 @@ OUTCOMES = {
     "K24": "data-intact: differs from what was saved: config of",
     "K25": "every multifd channel has ended",
     "K27": "this machine has instance 0",
+    "L5": "main channel: connection failed",
+    "L6": "main channel: the main stream ended",
+    "L7": "connection failed",
+    "L11": "idx 4: data buffer not below the config packet",
+    "L12": "every channel still open is at a SYNC that no barrier word followed",
 }
 """By the row's name; a row that is not here is about something our destination does not have."""
 

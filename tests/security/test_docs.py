@@ -18,18 +18,18 @@ def mentioned() -> set[str]:
     """The identifiers in the first column of the table, ranges spelled out."""
     found: set[str] = set()
     for line in PAGE.splitlines():
-        if not re.match(r"\| [A-K]\d", line):
+        if not re.match(r"\| [A-L]\d", line):
             continue
         cell = line.split("|")[1]
-        for letter, first, last in re.findall(r"([A-K])(\d+) to [A-K](\d+)", cell):
+        for letter, first, last in re.findall(r"([A-L])(\d+) to [A-L](\d+)", cell):
             found |= {f"{letter}{number}" for number in range(int(first), int(last) + 1)}
-        found |= set(re.findall(r"[A-K]\d+[b-d]?", cell))
+        found |= set(re.findall(r"[A-L]\d+[b-d]?", cell))
     return found
 
 
 @pytest.mark.parametrize("name", [name for name, _, _ in ROWS])
 def test_a_row_that_is_played_stands_on_the_page(name: str) -> None:
-    found = re.match(r"([A-K]\d+)([b-d]?) ", name)
+    found = re.match(r"([A-L]\d+)([b-d]?) ", name)
     assert found is not None
     row, variant = found.groups()
     assert {row, row + variant} & mentioned(), "a variant may stand on the line of its row"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SHORT = "timeouts.connect=1 s"
 
-NO_WAY_BACK = ("D1", "D7", "D8", "I4")
+NO_WAY_BACK = ("D1", "D7", "D8", "I4", "L5", "L6")
 """Rows in which the source has no return path left (or never opened one) to be told on."""
 
 
