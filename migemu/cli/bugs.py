@@ -80,6 +80,7 @@ def show(name: str, as_json: bool) -> None:  # noqa: FBT001  click's
         "the correct variant": bug.instead,
         "budget": f"{bug.hunt.schedules} schedules, {bug.hunt.seconds:g} s of one core",
         "on real sockets": "migemu bugs reproduce --real" if bug.real else "not tried",
+        "in a real QEMU": _in_qemu(bug),
     }
     told = {heading: " ".join(text.split()) for heading, text in told.items()}
     if as_json:
@@ -89,6 +90,12 @@ def show(name: str, as_json: bool) -> None:  # noqa: FBT001  click's
     for heading, text in told.items():
         click.echo(f"\n{heading}")
         click.echo(textwrap.fill(text, 98, initial_indent="  ", subsequent_indent="  "))
+
+
+def _in_qemu(bug: Bug) -> str:
+    from migemu.lab.bugs.against_qemu import told  # noqa: PLC0415  brings the whole hostile-order table along
+
+    return told(bug.name)
 
 
 @bugs.command()

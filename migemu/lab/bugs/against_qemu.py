@@ -127,3 +127,11 @@ def against(name: str) -> Against:
     if isinstance(entry, Unseen):
         raise UsageError(f"{name} cannot be told of a QEMU from outside: {entry.why}")
     return entry
+
+
+def told(name: str) -> str:
+    """In one line, how `name` is looked for, or why it is not."""
+    entry = TABLE.get(name)
+    if isinstance(entry, Against):
+        return f"migemu bugs reproduce {name} --qemu PATH: rows {', '.join(entry.rows)}"
+    return f"cannot be told from outside: {entry.why}" if entry else "not tried"

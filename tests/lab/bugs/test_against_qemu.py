@@ -7,7 +7,7 @@ import pytest
 from migemu.cli.bugs_qemu import shown
 from migemu.errors import UsageError
 from migemu.lab import bugs
-from migemu.lab.bugs.against_qemu import TABLE, Against, against
+from migemu.lab.bugs.against_qemu import TABLE, Against, against, told
 from migemu.qemu import hostile
 from migemu.qemu.hostile.report import Played
 from migemu.qemu.hostile.verdict import Kind, Verdict
@@ -43,3 +43,9 @@ def test_a_bug_shows_only_in_the_ends_that_are_it() -> None:
     grown = [Played(row, "10.0", (Verdict(Kind.OK, grown=1 << 28),))]
     assert shown(against("B30"), grown)
     assert not shown(against("B31"), grown)
+
+
+def test_a_bug_tells_how_it_is_looked_for_in_a_qemu() -> None:
+    assert told("D5") == "migemu bugs reproduce D5 --qemu PATH: rows L11"
+    assert told("B7").startswith("cannot be told from outside: the API")
+    assert told("B99") == "not tried"
