@@ -43,7 +43,7 @@ run() { # EXECUTOR: what it printed is kept, and how long it took
     local began=$SECONDS code=0
     $migemu campaign run "$out/campaign.json" --executor "$1" --out "$out/$1" > "$out/$1.txt" &
     local campaign=$!
-    trap 'kill -INT $campaign 2> /dev/null; wait $campaign; exit 130' INT TERM
+    trap 'kill -TERM $campaign 2> /dev/null; wait $campaign; exit 130' INT TERM  # a background process does not hear INT
     while [ "$1" = dask ] && [ ! -e "$out/killed" ] && kill -0 $campaign 2> /dev/null; do
         [ "$(finished)" -lt $((schedules / 2)) ] || kill_one $campaign
         sleep 0.2

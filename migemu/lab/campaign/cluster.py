@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from importlib import import_module
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 from migemu.errors import MigemuError, UsageError
-from migemu.lab.campaign.pool import guarded
+from migemu.lab.campaign.pool import deaf_children, guarded
 from migemu.lab.campaign.work import run_shard
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class Dask:
         self._on_lost = on_lost
         self._open = ExitStack()
         try:
-            self.client = self._connect(jobs, scheduler)
+            with deaf_children() if scheduler is None else nullcontext():
+                self.client = self._connect(jobs, scheduler)
         except BaseException:
             self._open.close()
             raise

@@ -10,9 +10,9 @@ import pickle
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, resource_tracker
 from traceback import format_exc
 from typing import Any
 
@@ -148,9 +148,25 @@ def start_worker() -> Worker:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs,), name="migemu worker", daemon=True)
-    process.start()
+    with deaf_children():
+        process.start()
     theirs.close()  # else its death would not close the pipe
     return Worker(process, ours)
+
+
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Processes that are started in here do not hear Ctrl-C; it waits until all are started.
+
+    It reaches the whole group, and whoever is just importing things would only fill the screen; the parent
+    decides.
+    """
+    resource_tracker.ensure_running()  # when it starts it unblocks the signal, once
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_worker(worker: Worker) -> None:
@@ -162,7 +178,6 @@ def end_worker(worker: Worker) -> None:
 
 def serve(pipe: connection.Connection) -> None:
     """What a process does: calls, until there are no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     while True:
         try:
             told = pipe.recv_bytes()

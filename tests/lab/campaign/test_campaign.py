@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab.campaign.calls import deaf
 from migemu.errors import ConfigError, MigemuError, UsageError
 from migemu.lab.campaign import Campaign, Folder, Memory, cluster, run_campaign, run_shard
 from migemu.lab.campaign.drive import LEAST_SECONDS, MOST_SECONDS, Here, shard_size
@@ -102,6 +103,8 @@ def test_a_lost_dask_worker_loses_nothing_but_time() -> None:
     many = Campaign(B1.raw, 0, 1000)
     with cluster.Dask(2) as workers:
         assert workers.size == 2
+        assert all(workers.client.run(deaf).values())
+        assert not deaf()
         victims = lambda: list(workers.client.run(os.getpid).values())  # noqa: E731  short
         report = run_campaign(many, workers, Memory(many), shard=50, progress=kill_one_after(3, victims))
         assert report == run_campaign(many, Local(2), Memory(many), shard=500)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.campaign.calls import die, die_once, double, limited, refuse, stumble
+from lab.campaign.calls import deaf, die, die_once, double, limited, refuse, stumble
 from migemu.errors import MigemuError, UsageError
 from migemu.lab.campaign.pool import Pool, guarded
 
@@ -31,6 +31,12 @@ def test_calls_are_asked_for_only_when_somebody_is_free() -> None:
     next(done)
     assert len(asked) <= 4
     done.close()
+
+
+def test_processes_do_not_hear_ctrl_c_not_even_while_they_start() -> None:
+    # Who starts them does, before and after: it is blocked, not ignored, in between.
+    assert list(Pool(1).each(deaf, [()])) == [(0, True)]
+    assert not deaf()
 
 
 def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
