@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from migemu.errors import InvariantError, WireError
+from migemu.errors import InvariantError, PeerTimeoutError, WireError
 from migemu.wire import extension, returnpath
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from migemu.destination.core import Core
 
 
@@ -22,12 +24,14 @@ class Finish:
     Attributes:
         running: the VM runs here.
         loaded: digests of what was loaded, as they are said to the source.
+        look: has whoever owns the sockets read what has come, and waits until it has.
     """
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self.running = False
         self.loaded: dict[str, Any] = {}
+        self.look: Callable[[], None] = lambda: None
 
     def run(self) -> None:
         """Everything after EOF.
@@ -87,7 +91,24 @@ class Finish:
             core.reply(returnpath.encode(extension.RP_LOADED, part))
         core.incoming.phase = "commit"
         while not core.incoming.told_to_start:
-            core.incoming.act(core.incoming.next_record())
+            core.incoming.act(self._next_record())
+
+    def _next_record(self) -> Any:
+        """The next record; silence is the end only after a look at what has come and nobody has read yet.
+
+        A process that stood still finds its time over and START unread, and the source, which may not run the
+        VM any more, is gone by then.
+        """
+        core = self._core
+        try:
+            return core.incoming.next_record()
+        except PeerTimeoutError:
+            with core.machine.without_bql():
+                self.look()
+            record = core.queue.poll()
+            if record is None:
+                raise
+            return record
 
     def _start(self) -> None:
         """Run the VM, unless something has failed meanwhile; what fails from now on comes too late."""

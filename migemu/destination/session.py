@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from migemu.destination.build import make_plan, wire_limits
@@ -10,6 +11,7 @@ from migemu.destination.channel import RECEIVE_THREAD, ChannelProtocol
 from migemu.destination.core import Core
 from migemu.destination.door import Door
 from migemu.destination.mainchannel import End, MainProtocol
+from migemu.destination.parting import GOODBYE_SECONDS, part
 from migemu.destination.progress import progress_of
 from migemu.destination.reception import Reception
 from migemu.errors import CancelledMigrationError, MigemuError, PeerTimeoutError
@@ -43,10 +45,6 @@ ALIVE_EVERY = 5
 """Ticks between two signs of life to the source."""
 JOIN_SECONDS = 10.0
 """How long threads have to end once they were told to."""
-ASKING_SECONDS = 4.0
-"""How long a source asks who has the VM, once it knows that it has to, and a little more."""
-GOODBYE_SECONDS = 2.0
-"""How long the source has to close after the goodbye."""
 
 
 class Session:
@@ -92,7 +90,13 @@ class Session:
         core = kind(plan, self._reply, lambda channel: self._release(channel, "sync"))
         core.machine.on_idle = lambda channel: self._release(channel, RECEIVE_THREAD)
         core.abort.on_abort(lambda _: self._loop.call_soon_threadsafe(self._done.set))
+        core.finish.look = self._look
         return core
+
+    def _look(self) -> None:
+        """From the incoming thread: let the loop go round, and so read what has come."""
+        with suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(TICK), self._loop).result(JOIN_SECONDS)
 
     async def run(self, host: str, port: int) -> MigemuError | None:
         """Listen, take one migration, end; the error that ended it, if any.
@@ -251,7 +255,8 @@ class Session:
         for channel in self._channels.values():
             channel.close()
         if self._main is not None:
-            await self._part(self._main)  # who asks meanwhile is still answered
+            asked = self.core.running and self.core.incoming.extended
+            await part(self._main, self._scenario.timeouts.phase if asked else None)  # answering meanwhile
         self._reception.close()
         if self._main is not None:
             await self._answered()
@@ -259,18 +264,6 @@ class Session:
         joined = await self._loop.run_in_executor(None, self.core.cleanup, JOIN_SECONDS)
         if not joined:
             self._threads.point("error", message=f"a thread did not end within {JOIN_SECONDS:g} s")
-
-    async def _part(self, main: MainProtocol) -> None:
-        """Wait until the source has gone, too; a VM that runs here must be found here by who asks for it.
-
-        A source that does not get SHUT asks anew, and takes it that nobody runs the VM where nobody listens.
-        """
-        if not (self.core.running and self.core.incoming.extended):
-            await _within(main.gone(), GOODBYE_SECONDS)
-            return
-        await _within(main.gone(), self._scenario.timeouts.phase + ASKING_SECONDS)
-        if main.torn:
-            await asyncio.sleep(ASKING_SECONDS)
 
     async def _answered(self) -> None:
         """Order rules may hold our last answers back, though not for ever."""
@@ -290,11 +283,3 @@ class Session:
         elif incoming.return_path:
             self._main.write_now(returnpath.shut(1))
         self._main.discard()
-
-
-async def _within(awaitable: Any, seconds: float) -> None:
-    """Wait for `awaitable`, but no longer than `seconds`."""
-    try:
-        await asyncio.wait_for(awaitable, seconds)
-    except TimeoutError:
-        return

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from e2e.sides import SMALL, Bench, Side
-from faults.phases import PHASES, SETTLED, settings
+from faults.phases import PATIENT, PHASES, SETTLED, settings
 from faults.proxy import Proxy
 from faults.strikes import FAULTS, Fault, told_to
 
@@ -156,11 +156,14 @@ class Cell:
 
     def _retry(self, bench: Bench, address: str) -> None:
         """The same two sides again, at the same port."""
-        again = bench.start("destination", str(bench.config), "--listen", address)
+        again = bench.start("destination", str(bench.config), "--listen", address, *sets(*PATIENT))
         if not reached(again, "listening", {}):
             self.problems.append(f"cannot listen again: {again.finish()}")
             return
-        ends = [self._end(f"retried {side.folder.name}", side) for side in (bench.source(address), again)]
+        ends = [
+            self._end(f"retried {side.folder.name}", side)
+            for side in (bench.source(address, *sets(*PATIENT)), again)
+        ]
         if [code for code, _ in ends] != [0, 0]:
             self.problems.append(f"the retry failed: {ends}")
 
@@ -207,9 +210,13 @@ def listens(address: str) -> bool:
     return True
 
 
-def cells() -> list[tuple[str, Fault]]:
+def every_cell() -> list[tuple[str, Fault]]:
     """Every (phase, fault) there is."""
     everything = [(phase, fault) for fault in FAULTS for phase in PHASES]
     fitting = [(p, f) for p, f in everything if f.by_phase or p == SETTLED]
-    able = [(p, f) for p, f in fitting if f.full is None or os.geteuid() == 0]
-    return [(p, f) for p, f in able if not (f.proxied and p == "connect")]
+    return [(p, f) for p, f in fitting if not (f.proxied and p == "connect")]
+
+
+def cells() -> list[tuple[str, Fault]]:
+    """Those that can be played here: only root can fill a disk without filling it."""
+    return [(phase, fault) for phase, fault in every_cell() if fault.full is None or os.geteuid() == 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -84,6 +85,18 @@ class Incoming:
         if self._thread.is_alive() and self._loop is not None and self._session is not None:
             self._loop.call_soon_threadsafe(self._session.cancel, "the story is over")
         self.wait()
+
+    def stand_still(self, seconds: float) -> None:
+        """Have its event loop do nothing for so long, from now on."""
+        assert self._loop is not None
+        begun = threading.Event()
+
+        def still() -> None:
+            begun.set()
+            time.sleep(seconds)
+
+        self._loop.call_soon_threadsafe(still)
+        assert begun.wait(10)
 
     @property
     def session(self) -> Session:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from e2e.sides import eventually, migemu
-from migemu.wire import mainwriter
+from migemu.wire import extension, mainwriter, returnpath
 from migemu.wire.hello import Hello
 from security.incoming import Incoming
 from security.scripted import CHANNELS, UUID, Scripted
@@ -135,6 +135,23 @@ def test_a_stream_of_another_vm_is_refused_by_its_uuid() -> None:
         source.say(mainwriter.command(1))
         source.hear(1)
         assert "another VM" in destination.verdict(source)
+
+
+def test_a_start_that_came_while_this_side_stood_still_counts() -> None:
+    """The source has given its VM up and may be gone: whoever gives up now leaves nobody to run it."""
+    with Incoming() as destination, Scripted(destination.address) as source:
+        source.connect()
+        source.setup()
+        source.round()
+        source.switchover()
+        source.device()
+        source.sections()
+        source.ending()
+        assert source.hear(returnpath.LOADED)
+        destination.stand_still(3 * destination.scenario.timeouts.phase)
+        source.say(mainwriter.command(extension.CMD_START))
+        source.close()
+        assert destination.verdict(source) == "ok"
 
 
 def test_listening_where_others_reach_it_needs_tls_or_a_word() -> None:
