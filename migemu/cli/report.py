@@ -10,7 +10,7 @@ from migemu.errors import UsageError
 from migemu.lab.study_kept import STUDY
 from migemu.lab.study_output import REPORT, publish
 from migemu.observe import events, result
-from migemu.observe.recorder import EVENTS, RESULT
+from migemu.observe.recorder import EVENTS, PACKETS, RESULT
 from migemu.observe.report import write_report
 
 
@@ -24,10 +24,17 @@ def report(folder: Path) -> None:
     if (folder / STUDY).exists():
         publish(folder)
     elif (folder / RESULT).exists():
-        write_report(result.load(folder / RESULT), kept_events(folder), folder / REPORT)
+        told = result.load(folder / RESULT)
+        write_report(told, kept_events(folder), folder / REPORT, kept_packets(folder))
     else:
         raise UsageError(f"{folder} holds nothing to report: neither {RESULT} nor {STUDY}")
     click.echo(f"{folder / REPORT}: written")
+
+
+def kept_packets(folder: Path) -> str:
+    """The device packets that a tap saw, a line each."""
+    path = folder / PACKETS
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def kept_events(folder: Path) -> list[events.Event]:

@@ -19,7 +19,7 @@ from migemu.errors import CancelledMigrationError, MigemuError
 from migemu.observe import events, result
 from migemu.observe.join import join
 from migemu.observe.live import json_lines
-from migemu.observe.recorder import EVENTS, RESULT, prepare
+from migemu.observe.recorder import EVENTS, PACKETS, RESULT, prepare
 from migemu.observe.result import RunEnd, build_result
 from migemu.observe.summary import print_summary
 from migemu.qemu.tap import Tap, through
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from migemu.observe.events import Event
     from migemu.observe.model import Result
     from migemu.scenario import Scenario
-
-PACKETS = "packets.txt"
-"""Every device packet that went by, a line each."""
 
 
 @click.command()

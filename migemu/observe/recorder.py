@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 EVENTS = "events.jsonl"
 RESULT = "result.json"
 CONFIG = "scenario.toml"
+PACKETS = "packets.txt"
+"""Of a tap: every device packet that went by, a line each."""
 
 
 class Recorder:

@@ -20,43 +20,61 @@ if TYPE_CHECKING:
     from migemu.observe.model import DeviceResult, Result
 
 
-def write_report(result: Result, events: Sequence[Event], path: str | Path) -> None:
+def write_report(result: Result, events: Sequence[Event], path: str | Path, packets: str = "") -> None:
     """Write the page of one run.
 
     Args:
         result: the run's.
         events: the run's, joined; without them the page has no timelines.
         path: the HTML file.
+        packets: a tap's, which saw no device but every device packet: a line each.
 
     Raises:
         UsageError: the file cannot be written.
     """
     try:
-        Path(path).write_text(report(result, events), encoding="utf-8")
+        Path(path).write_text(report(result, events, packets), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write the report: {error}") from None
 
 
-def report(result: Result, events: Sequence[Event]) -> str:
+def report(result: Result, events: Sequence[Event], packets: str = "") -> str:
     """The page of one run as text."""
-    full = scaled_back(result)
+    index = Index(events)
+    full = scaled_back(as_passed(result, index) if packets else result)
     title = " ".join(filter(None, (full.scenario.name or "migration", full.handoff)))
-    sections = [section for section in _sections(full, Index(events)) if section.body]
+    sections = [section for section in _sections(full, index, packets) if section.body]
     return html_page(title, sections, f"one migration, {full.verdict}, migemu {full.versions.migemu}")
 
 
-def _sections(result: Result, index: Index) -> Iterator[Section]:
+def as_passed(result: Result, index: Index) -> Result:
+    """A tap's result with what went by in the place of what was loaded, of which it knows nothing."""
+    passed = {device.device: _passed(device, index) for device in result.devices}
+    devices = (one.model_copy(update={"data_bytes": passed[one.device]}) for one in result.devices)
+    return result.model_copy(update={"devices": tuple(devices)})
+
+
+def _passed(device: DeviceResult, index: Index) -> int:
+    """Bytes of data packets; where there are none all of it went over the main channel."""
+    packets = index.of("multifd_send_packet", device.device)
+    return sum(int(e.get("bytes")) for e in packets if not e.get("config")) or device.sent_bytes
+
+
+def _sections(result: Result, index: Index, packets: str) -> Iterator[Section]:
     by = result.dilation
     yield Section("Outcome", outcome(result))
     note = "From stopping the VM on the source until it runs on the destination, cut at QEMU's checkpoints."
     yield Section("Downtime", downtime(result), note)
     note = "Ready means that all data and the config are here, but the design does not allow the config yet."
     yield Section("Devices", _svg(pictures.device_chart(index, by)) + devices(result.devices), note)
+    note = "Every one that went by, by device and in the order in which it came."
+    count = amounts.count(len(packets.splitlines()), "packet")
+    yield Section("Device packets", details(count, packets) if packets else "", note)
     note = "Arrived, but not yet written into the device."
     yield Section("Queued bytes", _svg(pictures.queue_chart(index, by)), note)
     sent = sum(channel.bytes for channel in result.channels)
-    packets = sum(channel.packets for channel in result.channels)
-    note = f"{amounts.size(sent)} in {amounts.count(packets, 'packet')}."
+    number = sum(channel.packets for channel in result.channels)
+    note = f"{amounts.size(sent)} in {amounts.count(number, 'packet')}."
     yield Section("Channels", _svg(pictures.channel_chart(result)), note)
     yield Section("CPU", _svg(pictures.cpu_chart(index)))
     yield Section("Invariants and verification", checks(result))

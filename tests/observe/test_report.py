@@ -81,6 +81,20 @@ def test_what_is_not_known_has_no_section(story: Story, untold: Story) -> None:
     assert "Queued bytes" not in alone.headings
 
 
+def test_a_taps_page_names_every_packet_and_shows_what_went_by_in_the_place_of_what_was_loaded(
+    story: Story,
+) -> None:
+    told = story.result()
+    blind = [device.model_copy(update={"data_bytes": 0}) for device in told.devices]
+    told = told.model_copy(update={"devices": tuple(blind)})
+    packets = "".join(f"{FIRST}/vfio  idx {idx:4d}  data\n" for idx in range(3))
+    page = report(told, [], packets)
+    assert "Device packets" in Checker(page).headings
+    assert "3 packets" in page
+    assert all(line in page for line in packets.splitlines())
+    assert page.count("0 B") < report(told, []).count("0 B")
+
+
 def test_a_failed_run_says_why_and_what_differs(story: Story) -> None:
     story.dst(181, "verify", what="data", device=f"{FIRST}/vfio", ok=False, detail="<1a> not <2b>")
     page = report(story.result(), story.joined())

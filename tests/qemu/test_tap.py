@@ -149,7 +149,7 @@ async def test_a_real_destination_takes_a_config_before_its_first_data_packet(
 async def started(*command: str) -> asyncio.subprocess.Process:
     """One of our processes."""
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "migemu", *command, "--json", stdout=asyncio.subprocess.PIPE, limit=1 << 22
+        sys.executable, "-m", "migemu", *command, stdout=asyncio.subprocess.PIPE, limit=1 << 22
     )
 
 
@@ -174,13 +174,18 @@ async def test_two_of_ours_cannot_tell_that_it_is_there(tmp_path: Path, rules: s
     ruled.write_text(rules)
     more = ["--rules", str(ruled)] if rules else []
     anywhere = ("--listen", "127.0.0.1:0")
-    destination = await started("destination", str(config), *anywhere)
+    destination = await started("destination", str(config), *anywhere, "--json")
     address = await listening(destination)
-    tap = await started("tap", *anywhere, "--connect", address, "--out", str(out), *more)
-    source = await started("source", str(config), "--connect", await listening(tap))
+    tap = await started("tap", *anywhere, "--connect", address, "--out", str(out), "--json", *more)
+    source = await started("source", str(config), "--connect", await listening(tap), "--json")
     for process in (source, destination, tap):
         await asyncio.wait_for(process.communicate(), LIMIT)
     assert [source.returncode, destination.returncode, tap.returncode] == [0, 0, 0]
     assert json.loads((out / "result.json").read_text())["verdict"] == "completed"
     named = (out / "packets.txt").read_text().splitlines()
     assert [line.split()[0] for line in named].count(NAMES[1]) == 4
+    reported = await started("report", str(out))
+    assert await asyncio.wait_for(reported.wait(), LIMIT) == 0
+    page = (out / "report.html").read_text()
+    assert all(line in page for line in named)  # and the devices' own table has what went by
+    assert page.count("2.86 MiB") >= 2
