@@ -167,7 +167,7 @@ SETTINGS = [
 FAULTS = [*KILLS, *CONNECTIONS, *REQUESTS, *SETTINGS]
 """By rows; those that settings bring about have one cell each."""
 
-STRANGERS = {"connect", "hello"}
+STRANGERS = {"connect", "hello", "setup"}
 """Phases in which the two sides do not know each other yet: what ends one, the other sees as a loss."""
 
 
