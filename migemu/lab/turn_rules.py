@@ -132,12 +132,18 @@ def _stops(turns: Turns, design: Design) -> Iterator[tuple[str, str, int | None]
             yield name.lower(), f'command = "{name}"', turns.place(OBEYS, command=str(number))
     controller = f'record = "SectionFull", section = "{INTERRUPT_CONTROLLER}"'
     yield "interrupt-controller", controller, turns.place(CONTROLLER)
+    yield from _configs(turns, design)
+
+
+def _configs(turns: Turns, design: Design) -> Iterator[tuple[str, str, int]]:
+    """What makes the incoming thread load a config: its section, or the end of the stream for all of them."""
     seen: set[str] = set()
     for place, beat in enumerate(turns.beats):
-        device = beat.get("device")
+        device = beat.get("device") if design.config is Carrier.MAIN else "any"
         if beat.event in (CONFIG_BEGINS, BROKEN) and beat.thread == INCOMING and device not in seen:
             seen.add(device)
-            yield f"full-{place}", f'record = "SectionFull", section = "{device}"', place
+            section = f'record = "SectionFull", section = "{device}"'
+            yield f"config-{place}", 'record = "Eof"' if device == "any" else section, place
 
 
 def _met(turns: Turns, place: int) -> str:

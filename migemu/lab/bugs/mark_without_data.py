@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from migemu.handoff.non_iterable import NonIterable
 from migemu.lab.bugs.bug import Bug, Hunt, Story
+from migemu.lab.bugs.real import Real, Run, breaks, scenario
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
 from migemu.lab.system_parts import Parts
@@ -21,7 +22,17 @@ class BelievesTheMark(NonIterable):
         """The mark is enough."""
 
 
-SCENARIO = stock("handoff=non-iterable", "devices=1", "device.0.state_size=128")
+ONE = "handoff=non-iterable", "devices=1", "device.0.state_size=128"
+SCENARIO = stock(*ONE)
+
+RULES = """
+[[order]]
+name = "data-behind-the-config"
+type = "after"
+select = { flag = "data" }
+attributes = { packet = { event = "invariant", where = "name=config-last, ok=false" }, timeout = "3 s" }
+"""
+FORCED = scenario(RULES, "timeouts.phase=8 s", *ONE)
 
 BUG = Bug(
     name="mark-without-data",
@@ -45,4 +56,10 @@ BUG = Bug(
     instead="""non-iterable as it is here: the section carries the number of buffers, and the config waits
     for them""",
     hunt=Hunt(length=70),
+    real=Real(
+        broken=Run(FORCED, Parts(handoff=BelievesTheMark)),
+        correct=Run(FORCED),
+        shows=breaks("config-last"),
+        how="the data is kept aside until a config has been loaded without it, or three seconds",
+    ),
 )
