@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """What a tap costs: two real QEMUs migrate RAM with and without one between them, in turns.
 
-    .venv/bin/python benchmarks/tap.py [--size MIB] [--channels 0,4] [--pairs 10] [--qemu PATH]
+    .venv/bin/python benchmarks/tap.py [--size MIB] [--channels 0,4] [--pairs 10] [--bandwidth MIB]
 
 Prints, for each channel count, both medians and the ratio of throughputs within each pair: its median and
 its quartiles. Everything runs on this machine's processors, the QEMUs' threads too, so on few of them the tap
-takes away what the migration needs.
+takes away what the migration needs; --bandwidth limits the source to what a network would carry.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from migemu.qemu.memory import SharedRam
 from migemu.qemu.peer_bare import bare
 from migemu.qemu.tap import through
 from migemu.qemu.tap_watch import Watch
+from migemu.qemu.translate import UNLIMITED
 
 if TYPE_CHECKING:
     from migemu.qemu.binary import Launcher
@@ -32,7 +33,13 @@ LIMIT = 120.0
 
 
 async def migrate(
-    launcher: Launcher, source: SharedRam, destination: SharedRam, channels: int, *, tapped: bool
+    launcher: Launcher,
+    source: SharedRam,
+    destination: SharedRam,
+    channels: int,
+    bandwidth: int = UNLIMITED,
+    *,
+    tapped: bool,
 ) -> float:
     """Migrate once; bytes a second."""
     watch = Watch()
@@ -43,6 +50,7 @@ async def migrate(
             bare(launcher, folder, source, "source", channels=channels) as one,
             bare(launcher, folder, destination, "destination", channels=channels) as other,
         ):
+            await migration.set_parameters(one, {"max_bandwidth": bandwidth})
             async with between(await migration.listen(other)) as address:
                 await migration.start(one, address)
                 told = await migration.wait(one, LIMIT)
@@ -51,7 +59,7 @@ async def migrate(
     return source.size / (float(told["total-time"]) / 1000)
 
 
-async def measure(launcher: Launcher, size: int, channels: int, pairs: int) -> None:
+async def measure(launcher: Launcher, size: int, channels: int, pairs: int, bandwidth: int) -> None:
     """One line of the result."""
     ratios, plain, through_tap = [], [], []
     with SharedRam(size, "ram0") as source, SharedRam(size, "ram0") as destination:
@@ -60,7 +68,7 @@ async def measure(launcher: Launcher, size: int, channels: int, pairs: int) -> N
         for number in range(pairs + 1):
             order = (False, True) if number % 2 else (True, False)
             rates = {
-                tapped: await migrate(launcher, source, destination, channels, tapped=tapped)
+                tapped: await migrate(launcher, source, destination, channels, bandwidth, tapped=tapped)
                 for tapped in order
             }
             assert not len(source.differing(destination))
@@ -85,11 +93,13 @@ def main() -> None:
     parser.add_argument("--channels", default="0,1,4,8", help="multifd channels; 0: multifd is off")
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--qemu", help="the program, or the folder it was unpacked into")
+    parser.add_argument("--bandwidth", type=int, help="MiB/s the source may send; no limit if left out")
     asked = parser.parse_args()
+    bandwidth = UNLIMITED if asked.bandwidth is None else asked.bandwidth << 20
     launcher = binary.find(asked.qemu)
     print(f"QEMU {launcher.version_text}, {asked.size} MiB of RAM")
     for channels in map(int, asked.channels.split(",")):
-        asyncio.run(measure(launcher, asked.size << 20, channels, asked.pairs))
+        asyncio.run(measure(launcher, asked.size << 20, channels, asked.pairs, bandwidth))
 
 
 if __name__ == "__main__":
