@@ -86,7 +86,11 @@ class Dfs:
             self._script.pop()
             if isinstance(node, SourceNode):
                 del self._sources[node.step]
+                self.closed(node)
         return False
+
+    def closed(self, node: SourceNode) -> None:
+        """All that had to be tried at `node` has been."""
 
     def learn(self, run: Run) -> None:
         """Find the races of the last run and ask for their other order."""
@@ -98,12 +102,17 @@ class Dfs:
                 self._history.add(entry)
             return
         self._history.shrink(self._base)
-        for entry in self._log:
+        for step, entry in enumerate(self._log, self._base):
+            self.reached(step)
             for race in self._history.add(entry):
                 self._insist(*race)
+        self.reached(self._base + len(self._log))
         for wish in run.blocked:
             for race in self._history.wish(*wish):
                 self._insist(*race)
+
+    def reached(self, step: int) -> None:
+        """The history of the last run is known up to `step`, not further."""
 
     def saw(self, run: Run) -> None:
         """Remember the footprints of the steps that were taken."""

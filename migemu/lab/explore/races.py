@@ -58,7 +58,7 @@ class History:
     def add(self, entry: Entry) -> list[Race]:
         """Append a step; the races it is the later part of."""
         tid, foot, seen, took, enabler, fence = entry
-        known = self._known(tid, enabler)
+        known = self.known(tid, enabler)
         clashes = self._clashes(known, foot, seen)
         step = len(self._who)
         races: list[Race] = []
@@ -74,12 +74,28 @@ class History:
 
     def wish(self, tid: int, bit: int, enabler: int) -> list[Race]:
         """The races of a step that never came: `tid` waits for the lock `bit` at the end of the run."""
-        known = self._known(tid, enabler)
+        known = self.known(tid, enabler)
         races: list[Race] = []
         self._order(races, known, self._clashes(known, bit, 0), bit, len(self._who), tid)
         return races
 
-    def _known(self, tid: int, enabler: int) -> int:
+    def ahead(self, known: int, foot: int, seen: int, took: int) -> list[tuple[int, int]]:
+        """The races of a step that may follow some time, and threads that can begin the other order.
+
+        What comes between is not known, so there may be fewer races in fact. Where nothing after the earlier
+        step can begin the other order, there are no threads: whoever can do so follows later.
+        """
+        races: list[Race] = []
+        step = len(self._who)
+        self._order(races, known, self._clashes(known, foot, seen), took, step, 0)
+        return [(race, self._initials(race, step, 0, -1)) for race, _, _ in races]
+
+    def commutes(self, step: int, foot: int, seen: int) -> bool:
+        """Whether `step` does not clash with a step of this footprint."""
+        _, changed, looked, _, _, _ = self._entries[step]
+        return not (changed & (foot | seen) or looked & foot)
+
+    def known(self, tid: int, enabler: int) -> int:
         """The steps that had to come before `tid` could stand where it stood."""
         own = self._of_thread[tid]
         known = self._upto[own[-1]] if own else 0
@@ -141,7 +157,10 @@ class History:
         return before
 
     def _initials(self, race: int, step: int, tid: int, before: int) -> int:
-        """Threads that can run first where `race` ran, on the way to having `step` without it."""
+        """Threads that can run first where `race` ran, on the way to having `step` without it.
+
+        With `before` -1, `tid` is not considered.
+        """
         initials = between = 0
         for other in range(race + 1, step):
             upto = self._upto[other]
@@ -150,7 +169,7 @@ class History:
             if not upto & between:
                 initials |= 1 << self._who[other]
             between |= 1 << other
-        if not before & between:
+        if before >= 0 and not before & between:
             initials |= 1 << tid
         return initials
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from migemu.threads.controlled_decider import Sleepers
 
 
@@ -99,6 +101,12 @@ class SourceNode:
         if not initials >> preferred & 1:
             preferred = next(tid for tid in self.menu if initials >> tid & 1)
         self.todo |= 1 << preferred
+
+    def insist_on_each(self, tids: Iterable[int]) -> None:
+        """Each of these must be tried, if it can run here."""
+        for tid in tids:
+            if tid in self.menu and tid not in self.sleep:
+                self.todo |= 1 << tid
 
     def advance(self) -> bool:
         """Turn to the next thread that has to be tried; False when none is left."""

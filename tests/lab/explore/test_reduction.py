@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migemu.lab.explore import EARLY_TIMEOUT, SPURIOUS_WAKEUP, Budget, Dfs, Outcome, Rules, explore
+from migemu.lab.explore import EARLY_TIMEOUT, SPURIOUS_WAKEUP, Budget, Dfs, Outcome, Rules, States, explore
 from migemu.lab.explore.textbook import BoundedQueue, ReadersWriters
 
 if TYPE_CHECKING:
@@ -192,6 +192,34 @@ def test_textbook_systems_end_in_the_same_states(make: MakeSystem) -> None:
     assert reduced.exhausted
     assert reduced.finals == full.finals
     assert reduced.schedules * 3 <= full.schedules
+
+
+@pytest.mark.parametrize("make", TEXTBOOK.values(), ids=TEXTBOOK)
+def test_a_search_over_states_ends_in_the_same_ones(make: MakeSystem) -> None:
+    rules = Rules(keep_going=True)
+    reduced = search(make, rules, reduce=True)
+    states = explore(make, States(), Budget(confirmed=1), rules)
+    assert states.exhausted
+    assert states.finals == reduced.finals
+    assert states.schedules + states.pruned < reduced.schedules
+
+
+STATEFUL: list[int] = [*range(30), 135]
+"""Seeds; the last one showed that what follows a state that was met follows the states before it too."""
+
+
+def test_generated_programs_end_in_the_same_states_for_a_search_over_states() -> None:
+    for seed in STATEFUL:
+        program, rules = generate(seed)
+        reduced = search(lambda: Generated(program, transparent=True), rules, reduce=True)  # noqa: B023  run at once
+        states = explore(
+            lambda: Generated(program, transparent=True),  # noqa: B023  run at once
+            States(),
+            Budget(schedules=3000, confirmed=1),
+            rules,
+        )
+        if reduced.exhausted:
+            assert states.finals == reduced.finals, (seed, program)
 
 
 def test_generated_programs_end_in_the_same_states() -> None:
