@@ -2,11 +2,13 @@
 
     python benchmarks/explore.py [--seconds S] [--json]
 
-The system is the destination of one migration reduced to what threads do there: channels that deliver
-packets, a load_bufs_mutex and two conditions per device, load threads, an incoming thread with the BQL that
-passes the main channel's marks, waits for the load pool and cleans up; with the invariants of the house on.
-Its threads do next to nothing between two operations, so what is measured is the machinery: engine,
-decisions, invariants and search. CPU time of this process is what counts, not the wall clock.
+Two systems. The *reduced* one is the destination of one migration cut down to what threads do there:
+channels that deliver packets, a load_bufs_mutex and two conditions per device, load threads, an incoming
+thread with the BQL that passes the main channel's marks, waits for the load pool and cleans up; with the
+invariants of the house on. Its threads do next to nothing between two operations, so what is measured is
+the machinery: engine, decisions, invariants and search. The *production* one is what `migemu explore` runs:
+migemu's own destination, or its source's channel hand-over. CPU time of this process is what counts, not
+the wall clock.
 """
 
 from __future__ import annotations
@@ -20,24 +22,38 @@ from typing import TYPE_CHECKING, Any
 from migemu.lab.explore import Budget, Dfs, Pct, RandomWalk, Rules, Runner, explore
 from migemu.lab.explore.plan import Plan
 from migemu.lab.explore.replaying import Follower
+from migemu.lab.explored import destination, source
+from migemu.lab.stock import stock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from migemu.lab.explore import Strategy
+    from migemu.lab.explore import MakeSystem, Strategy
+    from migemu.lab.system import Setup
+    from migemu.scenario import Scenario
     from migemu.threads.controlled import ControlledThreads
     from migemu.threads.controlled_sync import ControlledLock
+
+
+DESIGNS = ("load-thread", "load-ready", "load-finish", "non-iterable")
+EXHAUSTED = ((1, 3), (2, 1), (2, 3))
+"""Devices and buffers of each: the searches that are meant to come to their end."""
 
 
 class Device:
     """One device's reassembly and load thread."""
 
-    def __init__(self, threads: ControlledThreads, name: str, buffers: int, bql: ControlledLock) -> None:
+    def __init__(
+        self, threads: ControlledThreads, name: str, buffers: int, bql: ControlledLock, *, told: bool
+    ) -> None:
         self.threads = threads
         self.name = name
         self.buffers = buffers
         self.bql = bql
         self.mutex = threads.lock(f"load_bufs_mutex {name}")
+        self.told = told
+        if told:
+            threads.transparent(self.mutex)  # every use of what it guards is told below
         self.buffer_ready = threads.condition(self.mutex, f"load_bufs_buffer_ready {name}")
         self.config_may = threads.condition(self.mutex, f"config may be loaded {name}")
         self.slots: set[int] = set()
@@ -45,9 +61,15 @@ class Device:
         self.order: list[int] = []
         self.config_ready = self.config_loaded = self.want_exit = False
 
+    def use(self, part: object, *, write: bool = True) -> None:
+        """The running step uses a part of what the mutex guards."""
+        if self.told:
+            self.threads.uses(f"{self.name} {part}", write=write)
+
     def insert(self, idx: int) -> None:
         """A receiver brings a packet."""
         with self.mutex:
+            self.use(idx)
             self.slots.add(idx)
             if idx == self.next_idx:
                 self.buffer_ready.notify()
@@ -56,28 +78,43 @@ class Device:
         """The load thread: buffers in order, then the config under the BQL."""
         while self.next_idx < self.buffers:
             with self.mutex:
-                while self.next_idx not in self.slots and not self.want_exit:
+                while not self._here() and not self.want_exit:
                     self.buffer_ready.wait()
                 if self.want_exit:
                     return
+                self.use(self.next_idx)
+                self.use("data")
                 self.slots.discard(self.next_idx)
                 self.order.append(self.next_idx)
                 self.next_idx += 1
         with self.mutex:
-            while not self.config_ready and not self.want_exit:
+            while not self._may_load_config() and not self.want_exit:
                 self.config_may.wait()
         with self.bql:
             self.config_loaded = not self.want_exit
 
+    def _here(self) -> bool:
+        """Whether the next packet has come."""
+        self.use(self.next_idx, write=False)
+        self.use("exit", write=False)
+        return self.next_idx in self.slots
+
+    def _may_load_config(self) -> bool:
+        self.use("mark", write=False)
+        self.use("exit", write=False)
+        return self.config_ready
+
     def mark(self) -> None:
         """CONFIG_LOAD_READY: the incoming thread allows the config."""
         with self.mutex:
+            self.use("mark")
             self.config_ready = True
             self.config_may.notify()
 
     def clean_up(self) -> None:
         """Wake whoever still waits, wherever it does."""
         with self.mutex:
+            self.use("exit")
             self.want_exit = True
             self.buffer_ready.notify_all()
             self.config_may.notify_all()
@@ -90,10 +127,19 @@ class Destination:
         channels: multifd channels; packets are dealt to them in turn.
         devices: how many.
         buffers: data packets of each device.
+        told: whether the search is told what each section uses, so that it finds which of them commute.
     """
 
-    def __init__(self, channels: int, devices: int, buffers: int) -> None:
+    def __init__(self, channels: int, devices: int, buffers: int, *, told: bool = False) -> None:
         self.shape = (channels, devices, buffers)
+        self.told = told
+
+    @classmethod
+    def of(
+        cls, channels: int, devices: int, buffers: int, *, told: bool = False
+    ) -> Callable[[], Destination]:
+        """What makes one."""
+        return lambda: cls(channels, devices, buffers, told=told)
 
     def build(self, threads: ControlledThreads) -> None:
         """Spawn receivers and the incoming thread, and state the invariants."""
@@ -104,7 +150,9 @@ class Destination:
         self.pool_ended = threads.condition(self.pool_lock, "load pool ended")
         self.running = 0
         self.gic_in = self.started = False
-        self.devices = [Device(threads, f"0000:00:0{n}.0", buffers, self.bql) for n in range(devices)]
+        self.devices = [
+            Device(threads, f"0000:00:0{n}.0", buffers, self.bql, told=self.told) for n in range(devices)
+        ]
         self._state_invariants()
         dealt: list[list[tuple[Device, int]]] = [[] for _ in range(channels)]
         for number in range(devices * buffers):
@@ -117,7 +165,11 @@ class Destination:
 
     def _state_invariants(self) -> None:
         for device in self.devices:
-            self.threads.invariant("data-in-order", self._in_order(device), over=[device.mutex])
+            self.threads.invariant(
+                "data-in-order",
+                self._in_order(device),
+                over=[f"{device.name} data" if self.told else device.mutex],
+            )
             self.threads.invariant("config-last", self._config_last(device), over=[self.bql])
         self.threads.invariant("start-after-all", self._started_last, over=[self.bql])
 
@@ -179,14 +231,14 @@ class Destination:
             self.pool_ended.notify()
 
 
-def decisions_of(make: Callable[[], Destination]) -> int:
+def decisions_of(make: MakeSystem) -> int:
     """How many decisions the native order has."""
     follower = Follower(())
     Runner(make, Rules()).run(Plan(chooser=follower))
     return len(follower.taken)
 
 
-def measure(name: str, make: Callable[[], Destination], strategy: Strategy, budget: Budget) -> dict[str, Any]:
+def measure(name: str, make: MakeSystem, strategy: Strategy, budget: Budget) -> dict[str, Any]:
     """One exploration; schedules a second of CPU time."""
     before = time.process_time()
     outcome = explore(make, strategy, budget)
@@ -204,22 +256,48 @@ def measure(name: str, make: Callable[[], Destination], strategy: Strategy, budg
     }
 
 
+def production(design: str, devices: int, buffers: int, channels: int, *, coarse: bool = True) -> Setup:
+    """The destination that `migemu explore` runs."""
+    overrides = [f"handoff={design}", f"devices={devices}", f"migration.channels={channels}"]
+    overrides.append(f"device.*.state_size={64 * buffers}")
+    if design == "load-thread":
+        overrides.append("platform.needs_interrupt_controller=false")
+    return destination(stock(*overrides), coarse=coarse)
+
+
+def runs(seconds: float, exhaust: float) -> Iterator[tuple[str, MakeSystem, Strategy, Budget]]:
+    """All measurements: name, system, strategy, budget."""
+    budget, whole = Budget(seconds=seconds), Budget(seconds=exhaust)
+    wide, shape = Destination.of(4, 2, 6), "4 channels 2 devices 6 buffers"
+    yield f"reduced, random, {shape}", wide, RandomWalk(), budget
+    yield f"reduced, pct(3), {shape}", wide, Pct(3, 50), budget
+    yield f"reduced, dfs, {shape}", wide, Dfs(), budget
+    yield f"reduced, dfs without reduction, {shape}", wide, Dfs(reduce=False), budget
+    yield "reduced, dfs, 2 channels 2 devices 3 buffers", Destination.of(2, 2, 3, told=True), Dfs(), whole
+    real = production("load-ready", 2, 6, 4, coarse=False)
+    yield f"production, random, {shape}", real, RandomWalk(), budget
+    yield f"production, dfs, {shape}", real, Dfs(), budget
+    for devices, buffers in EXHAUSTED:
+        for design in DESIGNS:
+            told = f"{devices} device(s) {buffers} buffer(s)"
+            made = production(design, devices, buffers, 2)
+            yield f"production, dfs coarse, 2 channels {told}, {design}", made, Dfs(), whole
+    yield "production, dfs, source of 1 device 1 buffer, 1 channel", source(small_source()), Dfs(), whole
+
+
+def small_source() -> Scenario:
+    """The smallest source."""
+    return stock("devices=1", "migration.channels=1", "device.0.state_size=64")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each sampled measurement")
+    parser.add_argument("--exhaust", type=float, default=60.0, help="at most, of each exhaustive one")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
-    wide, small = (4, 2, 6), (2, 2, 3)
-    budget = Budget(seconds=options.seconds)
-    runs: list[tuple[str, tuple[int, int, int], Strategy, Budget]] = [
-        ("random, 4 channels 2 devices 6 buffers", wide, RandomWalk(), budget),
-        ("pct(3), 4 channels 2 devices 6 buffers", wide, Pct(3, 50), budget),
-        ("dfs reduced, 4 channels 2 devices 6 buffers", wide, Dfs(), budget),
-        ("dfs full, 4 channels 2 devices 6 buffers", wide, Dfs(reduce=False), budget),
-        ("dfs reduced, 2 channels 2 devices 3 buffers", small, Dfs(), Budget(seconds=120)),
-    ]
-    for name, shape, strategy, limit in runs:
-        result = measure(name, lambda shape=shape: Destination(*shape), strategy, limit)  # type: ignore[misc]  # a default binds the loop variable
+    for name, make, strategy, budget in runs(options.seconds, options.exhaust):
+        result = measure(name, make, strategy, budget)
         print(json.dumps(result) if options.json else render(result), flush=True)
     return 0
 

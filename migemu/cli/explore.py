@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from migemu.cli.interrupted import EXIT_CODE, Interrupted
 from migemu.cli.options import CONFIG, SET
+from migemu.errors import UsageError
 from migemu.lab.budget import SHORT, parse_budget
 from migemu.lab.explore import Rules
-from migemu.lab.explored import destination
+from migemu.lab.explored import SIDES, destination, source
 from migemu.lab.explored_task import STRATEGIES, Task
 from migemu.lab.stock import stock
 from migemu.lab.system_faults import FAULTS
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 @click.command()
 @CONFIG
 @SET
+@click.option("--side", type=click.Choice(tuple(SIDES)), default="destination", show_default=True)
 @click.option("--strategy", type=click.Choice(STRATEGIES), default="portfolio", show_default=True)
 @click.option(
     "--budget",
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
     "--faults", "fault_budget", type=click.IntRange(1), default=1, show_default=True, help="In one schedule."
 )
 @click.option("--closing", is_flag=True, help="Channels close behind their last packet, at any moment.")
+@click.option("--coarse", is_flag=True, help="All that follows SWITCHOVER_START comes in one read.")
 @click.option("--fine", is_flag=True, help="The main channel may stall between any two sections.")
 @click.option(
     "--frontier",
@@ -62,6 +67,7 @@ if TYPE_CHECKING:
 def explore(
     config: Path | None,
     overrides: tuple[str, ...],
+    side: str,
     strategy: str,
     budget: str,
     jobs: int,
@@ -69,28 +75,44 @@ def explore(
     faults: tuple[str, ...],
     fault_budget: int,
     closing: bool,  # noqa: FBT001  click's
+    coarse: bool,  # noqa: FBT001  click's
     fine: bool,  # noqa: FBT001  click's
     frontier_file: Path | None,
     as_json: bool,  # noqa: FBT001  click's
 ) -> None:
-    """Try the orders of CONFIG's destination (or of a small stock scenario's) until one breaks an invariant.
+    """Try the orders of one side of CONFIG (or of a small stock scenario) until one breaks an invariant.
 
-    Its own incoming thread, hand-off, reassembly, load threads and cleanup run on controlled threads, fed by
-    the packets and marks that CONFIG's source would send. Nothing is moved: sizes only say how many packets
-    there are. What is found is shrunk and printed with the token that replays it; the exit code is 1 then.
+    A destination's own incoming thread, hand-off, reassembly, load threads and cleanup run on controlled
+    threads, fed by the packets and marks that CONFIG's source would send; of a source, its save threads,
+    its channel hand-over and its sockets. Nothing is moved: sizes only say how many packets there are. What
+    is found is shrunk and printed with the token that replays it; the exit code is 1 then. Ctrl-C ends the
+    search as a bound does, with exit code 130.
     """
     scenario = stock(*overrides) if config is None else load(config, overrides=overrides)
-    subject = destination(scenario, closing=closing, fine=fine)
+    _check_side(side, faults, fed=closing or coarse or fine)
+    words = {"closing": closing, "coarse": coarse, "fine": fine}
+    subject = source(scenario) if side == "source" else destination(scenario, **words)
     rules = Rules(faults=frozenset(faults), fault_budget=fault_budget)
-    task = Task(subject, rules, strategy, parse_budget(budget), seed, jobs, frontier_file, _progress)
-    task.check()
-    outcome = task.run()
+    with Interrupted() as stopped:
+        bound = replace(parse_budget(budget), stopped=stopped)
+        task = Task(subject, rules, strategy, bound, seed, jobs, frontier_file, _progress)
+        task.check()
+        outcome = task.run()
     if as_json:
         _tell_json(task, outcome)
     else:
         _tell(task, outcome, _command(config, overrides))
     if outcome.failure is not None:
         raise SystemExit(1)
+    if stopped():
+        raise SystemExit(EXIT_CODE)
+
+
+def _check_side(side: str, faults: tuple[str, ...], *, fed: bool) -> None:
+    if unknown := sorted(set(faults) - set(SIDES[side])):
+        raise UsageError(f"--fault {unknown[0]}: does not happen on the {side}'s side of an exploration")
+    if side == "source" and fed:
+        raise UsageError("--closing, --coarse and --fine say what a destination is sent")
 
 
 def _progress(outcome: Outcome) -> None:
@@ -115,9 +137,12 @@ def _what(task: Task) -> str:
     devices, channels = len(scenario.device), scenario.migration.channels
     faults = f", faults: {', '.join(sorted(task.rules.faults))}" if task.rules.faults else ""
     design = task.subject.handoff.design.name
-    return (
-        f"{scenario.name}: {design}, {devices} devices, {channels} multifd channels; {task.strategy}{faults}"
-    )
+    shape = f"{design}, {devices} devices, {channels} multifd channels"
+    return f"{scenario.name}{_side(task)}: {shape}; {task.strategy}{faults}"
+
+
+def _side(task: Task) -> str:
+    return f", {task.subject.name}" if task.subject.name else ""
 
 
 def _count(outcome: Outcome) -> str:

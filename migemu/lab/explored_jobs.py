@@ -18,6 +18,7 @@ from migemu.lab.explored import spec_of
 if TYPE_CHECKING:
     from migemu.lab.explore import Budget, Rules
     from migemu.lab.system import Setup
+    from migemu.lab.system_source import SourceSetup
 
 SHARD = 500
 """Seeds of one piece of work: a second or less."""
@@ -27,7 +28,7 @@ STRATEGIES = {"random": "random", "pct": "pct", "portfolio": "mixed"}
 
 
 def explore_with_jobs(
-    subject: Setup, rules: Rules, strategy: str, budget: Budget, seed: int, jobs: int
+    subject: Setup | SourceSetup, rules: Rules, strategy: str, budget: Budget, seed: int, jobs: int
 ) -> Outcome:
     """Run waves of shards.
 
@@ -56,6 +57,8 @@ def explore_with_jobs(
 
 def _spent(outcome: Outcome, budget: Budget) -> str:
     """The bound that has been met."""
+    if budget.stopped():
+        return f"bound met: interrupted ({outcome.schedules} schedules)"
     if budget.schedules is not None and outcome.schedules >= budget.schedules:
         return f"bound met: {outcome.schedules} schedules"
     if budget.seconds is not None and outcome.seconds >= budget.seconds:
@@ -63,7 +66,7 @@ def _spent(outcome: Outcome, budget: Budget) -> str:
     return ""
 
 
-def _again(subject: Setup, rules: Rules, found: dict[str, Any]) -> Failure:
+def _again(subject: Setup | SourceSetup, rules: Rules, found: dict[str, Any]) -> Failure:
     """The failure of a seed, met in this process."""
     runner = Runner(subject, rules)
     failure = runner.run(Plan(chooser=Follower(found["decisions"]))).failure

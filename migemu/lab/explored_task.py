@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from migemu.lab.explore import Budget, Failure, Outcome, Rules, Strategy
     from migemu.lab.system import Setup
+    from migemu.lab.system_source import SourceSetup
 
 STRATEGIES = ("dfs", "random", "pct", "portfolio")
 
@@ -41,7 +42,7 @@ class Task:
     """What is explored, how, and for how long.
 
     Attributes:
-        subject: the destination.
+        subject: the side that is explored.
         rules: faults.
         strategy: one of STRATEGIES.
         budget: of this run.
@@ -51,7 +52,7 @@ class Task:
         progress: called now and then.
     """
 
-    subject: Setup
+    subject: Setup | SourceSetup
     rules: Rules
     strategy: str
     budget: Budget

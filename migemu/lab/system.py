@@ -17,9 +17,10 @@ from migemu.destination.build import flow_of
 from migemu.destination.core import Core, Plan
 from migemu.handoff.choice import choose
 from migemu.handoff.models import device_models, platform_of
+from migemu.lab.footprints import declare
 from migemu.lab.system_actors import ChannelActor, MainActor, Session, User
 from migemu.lab.system_checks import Watchman, digest_of
-from migemu.lab.system_faults import CANCEL, DecidingSink
+from migemu.lab.system_faults import CANCEL, HARMLESS, DecidingSink
 from migemu.lab.system_parts import PRODUCTION
 from migemu.lab.system_payload import span_of
 from migemu.lab.system_queue import BurstQueue
@@ -60,6 +61,10 @@ class Setup:
     """Sets two explorations of one scenario apart: a bug's broken variant from the correct one."""
     session: type[Session] = Session
     """Who owns the connections and cleans up."""
+    faultless: bool = False
+    """What is sent is right and complete: without a fault of an exploration the VM must run in the end."""
+    opaque: bool = False
+    """The search takes every two sections under one lock for a clash; to compare it with itself."""
     watch: Callable[[ControlledThreads, Core], None] | None = field(default=None, compare=False)
     """Registers further invariants, or attributes to be watched."""
 
@@ -130,6 +135,8 @@ class DestinationSystem:
         self.watchman.install(threads)
         queue = BurstQueue.of(self.core.queue)
         queue.lay(setup.sent.prelude)
+        if setup.parts.untouched and not setup.opaque:
+            declare(threads, self.core, queue, setup.sent.most)
         self._spawn(threads, queue)
         if setup.watch is not None:
             setup.watch(threads, self.core)
@@ -145,11 +152,12 @@ class DestinationSystem:
         tasks += [threads.spawn(f"channel {n}", actor.run) for n, actor in enumerate(self.actors)]
         if CANCEL in threads.engine.rules.faults:
             tasks.append(threads.spawn("person", User(threads, core).run))
-        threads.spawn("session", self._session)
+        threads.spawn("session", lambda: self._session(threads))
 
-    def _session(self) -> None:
+    def _session(self, threads: ControlledThreads) -> None:
         self.session.run()
-        self.watchman.check_end()
+        harmless = threads.engine.rules.faults <= HARMLESS or not threads.engine.faults_had()
+        self.watchman.check_end(faultless=self.setup.faultless and harmless)
 
     def _close(self, main: MainActor) -> None:
         main.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Protocol
 
-from migemu.errors import InvariantError
+from migemu.errors import InvariantError, LimitError
 from migemu.ram.guest import PAGE_SIZE
 from migemu.vfio.virtual import VirtualDigest
 
@@ -108,15 +108,21 @@ class Watchman:
         if self._core.abort.error is not None:
             self.found("one-vm-runs", f"the VM runs although the migration failed: {self._core.abort.error}")
 
-    def check_end(self) -> None:
+    def check_end(self, *, faultless: bool = False) -> None:
         """A run is over: it ended well, or with an error that says why.
+
+        Args:
+            faultless: nothing went wrong, so it must have ended well; that a limit was met is no fault.
 
         Raises:
             InvariantError: neither.
         """
         core = self._core
-        if not core.running and core.abort.error is None:
+        error = core.abort.error
+        if not core.running and error is None:
             raise InvariantError("the migration is over, without a VM and without an error", invariant="ends")
+        if faultless and error is not None and not isinstance(error, LimitError):
+            raise InvariantError(f"nothing went wrong, but the migration failed: {error}", invariant="ends")
         for slot in core.machine.slots.values():
             held = slot.buffers.stats.queued_bytes
             if held:

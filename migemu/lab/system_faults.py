@@ -41,6 +41,9 @@ FAULTS: Final = {
 }
 """Every kind, with what happens."""
 
+HARMLESS: Final = frozenset({PARTIAL_WRITE, SPURIOUS_WAKEUP, EARLY_TIMEOUT})
+"""What no migration may fail for."""
+
 
 class DecidingSink(VirtualSink):
     """A data fd whose shortcomings are decisions.

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from migemu.errors import ConnectionLostError, InvariantError, MigemuError
+from migemu.errors import CancelledMigrationError, ConnectionLostError, InvariantError, MigemuError
 from migemu.handoff.choice import choose
 from migemu.handoff.models import device_models
-from migemu.lab.system_faults import CHANNEL_FAILS
+from migemu.lab.system_faults import CANCEL, CHANNEL_FAILS, HARMLESS
 from migemu.lab.system_payload import CONFIG
 from migemu.lab.system_traffic import buffers_of
 from migemu.scenario import dump_toml
@@ -52,6 +52,8 @@ class SourceSetup:
     """Sets two explorations of one scenario apart."""
     syncs: int = 1
     """Passes over RAM while the devices are saved."""
+    faultless: bool = False
+    """Without a fault of an exploration everything must have left in the end."""
 
     def text(self) -> str:
         """What a token's hash is made of."""
@@ -147,6 +149,14 @@ class SourceSystem:
         threads.spawn("migration", self._migrate)
         for socket in self.sockets:
             threads.spawn(f"socket {socket.channel}", socket.run)
+        if CANCEL in threads.engine.rules.faults:
+            threads.spawn("person", self._person)
+
+    def _person(self) -> None:
+        """Somebody may end the migration, at any moment."""
+        self.threads.turn()
+        if self.threads.choose(CANCEL, 2, ""):
+            self.abort.set(CancelledMigrationError("cancelled by a person"))
 
     def _devices(self) -> Iterable[SaveDevice]:
         models = device_models(self.setup.scenario)
@@ -188,6 +198,14 @@ class SourceSystem:
         self.ended = True
         if self.abort.error is None and self.written != self.setup.expected:
             raise InvariantError(self._difference(), invariant="data-intact")
+        if self.setup.faultless and self.abort.error is not None and not self._faults_had():
+            told = f"nothing went wrong, but the migration failed: {self.abort.error}"
+            raise InvariantError(told, invariant="ends")
+
+    def _faults_had(self) -> bool:
+        """Whether a fault was decided that a migration may fail for."""
+        engine = self.threads.engine
+        return not engine.rules.faults <= HARMLESS and engine.faults_had() > 0
 
     def _difference(self) -> str:
         missing, more = self.setup.expected - self.written, self.written - self.setup.expected

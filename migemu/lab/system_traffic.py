@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from migemu.handoff.design import Carrier
@@ -44,6 +45,17 @@ class Traffic:
     prelude: tuple[Any, ...] = ()
     """Records of the main channel that are there before anything else can happen."""
     main: tuple[Burst, ...] = ()
+
+    @cached_property
+    def most(self) -> dict[str, int]:
+        """The highest idx of each device."""
+        packets = [
+            delivery.packet for row in self.channels for delivery in row if delivery.packet is not None
+        ]
+        return {
+            device: max(packet.idx for packet in packets if packet.device == device)
+            for device in {packet.device for packet in packets}
+        }
 
     def on(self, *rows: Sequence[Delivery]) -> Traffic:
         """The same with these deliveries on the channels."""

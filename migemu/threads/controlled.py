@@ -116,7 +116,7 @@ class ControlledThreads:
         """
         if not self.engine.asking:
             self.engine.pause()
-            self.uses(name, write=write)
+        self.uses(name, write=write)
 
     def uses(self, name: str, *, write: bool = True) -> None:
         """The running step uses `name`; like :meth:`touch`, but no scheduling point.
@@ -124,6 +124,8 @@ class ControlledThreads:
         For what a :meth:`transparent` lock guards.
         """
         engine = self.engine
+        if engine.asking:
+            return
         bit = engine.names.bit(f"touched:{name}")
         if write:
             engine.foot |= bit
@@ -136,8 +138,9 @@ class ControlledThreads:
         Two critical sections under it then clash only where what they use does, so that a search need not
         try both orders of, say, two packets for different slots. As long as a section holds the lock past a
         scheduling point (it takes another lock inside), it clashes with every other section all the same.
+        What wraps a lock and has it as its `inner` may be given as well.
         """
-        self.own(lock, lock.name).make_transparent()
+        self.own(getattr(lock, "inner", lock), lock.name).make_transparent()
 
     def invariant(
         self,

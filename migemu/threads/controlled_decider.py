@@ -114,6 +114,11 @@ class Decider(Machine):
         budget = self.rules.fault_budget
         self.faults_left = NEVER if budget is None else budget
 
+    def faults_had(self) -> int:
+        """How many faults this run has had so far."""
+        budget = self.rules.fault_budget
+        return (NEVER if budget is None else budget) - self.faults_left
+
     def _from_script(self, task: Task | None, ready: list[Task]) -> int:
         """The next decision who runs: from the script, then the chooser's."""
         at = self.at

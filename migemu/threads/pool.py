@@ -42,7 +42,8 @@ class Pool:
         finally:
             with self._lock:
                 self._running -= 1
-                self._ended.notify_all()
+                if not self._running:  # nobody waits for less
+                    self._ended.notify_all()
 
     def wait(self, patience: Patience) -> None:
         """Wait until every thread has ended; ends early when the side aborts."""

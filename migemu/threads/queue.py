@@ -88,8 +88,7 @@ class Queue(Generic[T]):
 
     def _made_room(self) -> bool:
         """Whether the producer was told to pause and may now go on (hysteresis: half the limit)."""
-        few = len(self._items) <= self._limit // 2 and self.bytes <= self._limit_bytes / 2
-        if self._full and few:
-            self._full = False
-            return True
-        return False
+        if not self._full or len(self._items) > self._limit // 2 or self.bytes > self._limit_bytes / 2:
+            return False
+        self._full = False
+        return True

@@ -169,8 +169,9 @@ class StateBuffers(LoadBufsMutex):
                 return self.slots.take()
             if self.complete:
                 return None
-        self.threads.point("vfio_load_state_device_buffer_starved", device=self.device, idx=self.next_idx)
-        with self.mutex:
+            # Told with the mutex held, as QEMU traces it: between the look and the sleep nothing comes in.
+            idx = self.next_idx
+            self.threads.point("vfio_load_state_device_buffer_starved", device=self.device, idx=idx)
             return self._wait_turn(deadline)
 
     def done(self, item: Loadable) -> None:

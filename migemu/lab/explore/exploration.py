@@ -33,6 +33,9 @@ class Budget:
     confirmed: int = 3
     """How many schedules are run twice first, to see that nothing but the decisions influences them."""
 
+    stopped: Callable[[], bool] = lambda: False
+    """Asked between two schedules: whether somebody wants no more of them."""
+
 
 class Exploration:
     """One exploration under way.
@@ -86,6 +89,8 @@ class Exploration:
     def _spent(self) -> str:
         """The bound that has been met."""
         budget, outcome = self._budget, self.outcome
+        if budget.stopped():
+            return f"bound met: interrupted ({outcome.schedules} schedules)"
         if budget.schedules is not None and outcome.schedules >= budget.schedules:
             return f"bound met: {budget.schedules} schedules"
         if budget.seconds is not None and outcome.seconds >= budget.seconds:

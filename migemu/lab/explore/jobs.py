@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from migemu.lab.campaign.pool import Pool
 from migemu.lab.explore.shards import empty_report, merge, missing, run_shard
 
 if TYPE_CHECKING:
@@ -53,16 +53,12 @@ def run_jobs(
 
 
 def _results(spec: dict[str, Any], pieces: list[tuple[int, int]], jobs: int) -> Iterator[dict[str, Any]]:
-    """The reports of the pieces, as they come."""
+    """The reports of the pieces, as they come; a lost process costs time only, and Ctrl-C ends them all."""
     if jobs <= 1 or len(pieces) <= 1:
         for first, count in pieces:
             yield run_shard(spec, first, count)
         return
-    # Fresh processes: a fork would carry along whatever threads and loops the caller has.
-    executor = ProcessPoolExecutor(min(jobs, len(pieces)), mp_context=get_context("spawn"))
-    try:
-        futures = [executor.submit(run_shard, spec, first, count) for first, count in pieces]
-        for future in as_completed(futures):
-            yield future.result()
-    finally:
-        executor.shutdown(cancel_futures=True)
+    calls = ((spec, first, count) for first, count in pieces)
+    with closing(Pool(min(jobs, len(pieces))).each(run_shard, calls)) as done:
+        for _, report in done:
+            yield report

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from migemu.errors import ScheduleError, UsageError
-from migemu.lab.explore import Rules, Runner, narrate
+from migemu.lab.explore import Budget, Rules, Runner, narrate
 from migemu.lab.explore.jobs import run_jobs
 from migemu.lab.explore.shards import Spec, earliest, empty_report, merge, missing, run_shard
+from migemu.lab.explored import destination
+from migemu.lab.explored_task import Task
+from migemu.lab.stock import stock
 
 SPEC = Spec(
     "migemu.lab.explore.textbook:by_name",
@@ -98,3 +101,15 @@ def test_a_wrong_specification_is_a_usage_error(system: str, strategy: str, told
 
 def test_an_empty_shard_is_an_empty_report() -> None:
     assert shard(7, 0) == empty_report(SPEC)
+
+
+@pytest.mark.parametrize("strategy", ["random", "pct"])
+def test_several_processes_find_what_one_does(strategy: str) -> None:
+    subject, rules = destination(stock()), Rules(faults=frozenset({"early-timeout", "packet-lost"}))
+    one, two = (
+        Task(subject, rules, strategy, Budget(schedules=600), seed=3, jobs=jobs).run() for jobs in (1, 2)
+    )
+    assert one.failure is not None
+    assert two.failure is not None
+    assert one.failure.decisions == two.failure.decisions
+    assert one.failure.signature == two.failure.signature
