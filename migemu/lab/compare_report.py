@@ -150,7 +150,8 @@ def _verdict(point: PointSummary) -> Html:
 
 def _unbroken(text: str) -> str:
     """A design's name stays on one line."""
-    return text if isinstance(text, Html) else text.replace("-", "\N{NON-BREAKING HYPHEN}")
+    whole = text.replace("-", "\N{NON-BREAKING HYPHEN}").replace(" ", "\N{NO-BREAK SPACE}")
+    return text if isinstance(text, Html) else whole
 
 
 def ratios(comparison: Comparison) -> Html:
@@ -172,7 +173,7 @@ def deviations(comparison: Comparison) -> Html:
         parts = (" / ".join(amounts.ms(side.median(part)) for side in sides) for part in COMPARED)
         place = ", ".join([*(f"{key}={value}" for key, value in found.settings.items()), found.real])
         downtimes = (amounts.ms(spread.median) for spread in (found.theirs, found.ours))
-        rows.append((place, *downtimes, found.percent(), *parts))
+        rows.append((_unbroken(place), *downtimes, found.percent(), *parts))
     heads = ("row", "QEMU", "migemu", "deviation", *COMPARED.values())
     return table(heads, rows) if rows else Html("")
 
