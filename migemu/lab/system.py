@@ -17,7 +17,7 @@ from migemu.destination.build import flow_of
 from migemu.destination.core import Core, Plan
 from migemu.handoff.choice import choose
 from migemu.handoff.models import device_models, platform_of
-from migemu.lab.footprints import declare
+from migemu.lab.footprints import declare, declare_session
 from migemu.lab.system_actors import ChannelActor, MainActor, Session, User
 from migemu.lab.system_checks import Watchman, digest_of
 from migemu.lab.system_faults import CANCEL, HARMLESS, DecidingSink
@@ -125,6 +125,7 @@ class DestinationSystem:
         self.setup = setup
         self.replies: list[bytes] = []
         self.actors: list[ChannelActor] = []
+        self._told = setup.parts.untouched and not setup.opaque
 
     def build(self, threads: ControlledThreads) -> None:
         """Spawn the incoming thread and the environment, and state the invariants."""
@@ -135,7 +136,7 @@ class DestinationSystem:
         self.watchman.install(threads)
         queue = BurstQueue.of(self.core.queue)
         queue.lay(setup.sent.prelude)
-        if setup.parts.untouched and not setup.opaque:
+        if self._told:
             declare(threads, self.core, queue, setup.sent.most)
         self._spawn(threads, queue)
         if setup.watch is not None:
@@ -147,6 +148,8 @@ class DestinationSystem:
         main = MainActor(threads, core, queue, self.setup.sent.main)
         tasks: list[Any] = []
         session = self.session = self.setup.session(threads, core, tasks, lambda: self._close(main))
+        if self._told:
+            declare_session(threads, session)
         core.start(session.done)
         tasks.append(threads.spawn("main channel", main.run))
         tasks += [threads.spawn(f"channel {n}", actor.run) for n, actor in enumerate(self.actors)]

@@ -183,17 +183,17 @@ class Session:
         self._core = core
         self._actors = actors
         self._close = close
-        self._lock = threads.lock("session")
-        self._over = threads.condition(self._lock, "migration over")
+        self.lock = threads.lock("session")
+        self.over = threads.condition(self.lock, "migration over")
         self._done = False
         self.cleaned_up = False
         core.abort.on_abort(lambda _: self.done())
 
     def done(self) -> None:
         """The migration is over, well or not."""
-        with self._lock:
+        with self.lock:
             self._done = True
-            self._over.notify_all()
+            self.over.notify_all()
 
     def run(self) -> None:
         """What the event loop does at the end."""
@@ -205,9 +205,9 @@ class Session:
 
     def _await_end(self) -> None:
         """Wait until the migration is over."""
-        with self._lock:
+        with self.lock:
             while not self._done:
-                self._over.wait()
+                self.over.wait()
 
     def _end_connections(self) -> None:
         """Nothing is delivered any more when this returns, as on the loop that closes them itself."""

@@ -46,7 +46,7 @@ def test_correct_designs_are_exhausted_without_a_violation(design: str) -> None:
 
 
 def test_packets_of_different_slots_are_tried_in_one_order() -> None:
-    assert exhaust(small("load-finish", 3)).schedules == 576
+    assert exhaust(small("load-finish", 3)).schedules == 288
 
 
 @pytest.mark.parametrize("faults", [(), (WRITE_ERROR,)], ids=["calm", "write error"])
