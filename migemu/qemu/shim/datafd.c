@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define SECOND 1e9
-#define SLACK 2000000ull /* ns a caller may come late (its own wake-up) without the device losing time */
+#define MOST_LATE 50000000ull /* ns of a late wake-up that the next call makes good, as in migemu/vfio/pace.py */
 
 int session_begin(struct device *device, bool saving)
 {
@@ -137,16 +137,28 @@ static ssize_t may_move(struct device *device, size_t size, uint64_t stall_at, u
     return (ssize_t)smaller(size, error_at - session->offset);
 }
 
-/* Account for `moved` bytes and say until when the device is busy with them. */
-static uint64_t busy_until(struct session *session, size_t moved, uint64_t rate)
+/* Account for the bytes that a call which came at `begun` moved; until when the device is busy with them, 0 for no
+ * time. A device that idles earns no credit, but it did not idle while its caller was woken late. */
+static uint64_t busy_until(struct session *session, uint64_t begun, size_t moved, uint64_t rate)
 {
-    uint64_t now = now_ns();
+    uint64_t came = begun - session->late;
     session->offset += moved;
     if (!rate)
-        return now;
-    uint64_t start = session->free_at + SLACK > now ? session->free_at : now;
+        return 0;
+    uint64_t start = session->free_at > came ? session->free_at : came;
     session->free_at = start + (uint64_t)((double)moved * SECOND / (double)rate);
     return session->free_at;
+}
+
+static void pace(struct device *device, uint64_t until)
+{
+    if (!until)
+        return;
+    sleep_until(until);
+    uint64_t now = now_ns();
+    pthread_mutex_lock(&device->lock);
+    device->session.late = now > until ? smaller(now - until, MOST_LATE) : 0;
+    pthread_mutex_unlock(&device->lock);
 }
 
 /* The part of the stream that is read next: pre-copy leftovers first. NULL when none is left. */
@@ -211,16 +223,16 @@ static ssize_t write_locked(struct device *device, const void *buffer, size_t si
 /* QEMU puts what one read gave into one packet, so the reads since STOP_COPY number the packets. */
 ssize_t data_read(struct device *device, void *buffer, size_t size)
 {
-    uint64_t until = 0, idx = 0;
+    uint64_t begun = now_ns(), until = 0, idx = 0;
     pthread_mutex_lock(&device->lock);
     ssize_t got = read_locked(device, buffer, size);
     bool stopped = device->state == STOP_COPY;
     if (got > 0) {
         idx = stopped ? device->session.buffers++ : 0;
-        until = busy_until(&device->session, (size_t)got, device->model.read_rate);
+        until = busy_until(&device->session, begun, (size_t)got, device->model.read_rate);
     }
     pthread_mutex_unlock(&device->lock);
-    sleep_until(until);
+    pace(device, until);
     if (got > 0 && stopped)
         log_event("vfio_save_device_state_buffer", device, ",\"idx\":%llu,\"bytes\":%zd",
                   (unsigned long long)idx, got);
@@ -231,12 +243,12 @@ ssize_t data_read(struct device *device, void *buffer, size_t size)
 
 ssize_t data_write(struct device *device, const void *buffer, size_t size)
 {
-    uint64_t until = 0;
+    uint64_t begun = now_ns(), until = 0;
     pthread_mutex_lock(&device->lock);
     ssize_t put = write_locked(device, buffer, size);
     if (put > 0)
-        until = busy_until(&device->session, (size_t)put, device->model.write_rate);
+        until = busy_until(&device->session, begun, (size_t)put, device->model.write_rate);
     pthread_mutex_unlock(&device->lock);
-    sleep_until(until);
+    pace(device, until);
     return put;
 }

@@ -53,6 +53,7 @@ struct session {
     uint64_t precopy; /* bytes read before STOP_COPY, leftovers included */
     uint64_t buffers; /* reads since STOP_COPY */
     uint64_t dirtied_at, free_at; /* ns: dirty bytes counted up to; the device is busy until */
+    uint64_t late; /* ns: how much later than `free_at` the last caller was woken */
     int file; /* the content read or the bytes kept; -1: none */
     struct digest digest;
 };
