@@ -3,7 +3,7 @@
 #
 #   benchmarks/beyond_four_vfs.sh DIR [PLOTS]
 #
-# DIR keeps one line of JSON for each study (about a minute on one core) and for the grid of all of them (some
+# DIR keeps one line of JSON for each study (three minutes on one core in all) and for the grid of all of them (some
 # ten minutes on two); what is there already is not run again. PLOTS, by default DIR, gets the SVG files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
