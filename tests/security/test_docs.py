@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from faults.cells import every_cell
+from faults.phases import PHASES
 from faults.strikes import FAULTS
 from migemu.scenario import Limits, Timeouts
 from security.rows import ROWS
@@ -33,6 +35,23 @@ def test_a_row_that_is_played_stands_on_the_page(name: str) -> None:
     assert found is not None
     row, variant = found.groups()
     assert {row, row + variant} & mentioned(), "a variant may stand on the line of its row"
+
+
+def test_the_fault_matrix_on_the_page_is_full_and_green() -> None:
+    wanted = {(fault.name, phase): {"ok"} for phase, fault in every_cell()}
+    for phase, fault in every_cell():
+        if phase in fault.may_complete:
+            wanted[fault.name, phase] = {"ok", "kept"} if fault.by_phase else {"kept"}
+    found = {
+        (fault.name, phase): cell.strip()
+        for fault in FAULTS
+        for line in PAGE.splitlines()
+        if line.startswith(f"| {fault.name} |")
+        for phase, cell in zip(PHASES, line.split("|")[2:-1], strict=True)
+        if cell.strip() != "-"
+    }
+    assert found.keys() == wanted.keys()
+    assert {cell: word for cell, word in found.items() if word not in wanted[cell]} == {}
 
 
 def test_every_limit_and_fault_stands_there() -> None:
