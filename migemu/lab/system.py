@@ -125,7 +125,7 @@ class DestinationSystem:
         self.setup = setup
         self.replies: list[bytes] = []
         self.actors: list[ChannelActor] = []
-        self._told = setup.parts.untouched and not setup.opaque
+        self._told = setup.parts.untouched and setup.watch is None and not setup.opaque
 
     def build(self, threads: ControlledThreads) -> None:
         """Spawn the incoming thread and the environment, and state the invariants."""
