@@ -62,12 +62,16 @@ class Bits:
         return bit
 
     def look(self, part: object) -> None:
-        """The running step looks at `part`."""
-        self.engine.seen |= self.of(part)
+        """The running step looks at `part`; steps that earlier schedules have had are not looked at again."""
+        engine = self.engine
+        if engine.steps >= engine.base:
+            engine.seen |= self.of(part)
 
     def change(self, part: object) -> None:
         """The running step changes `part`."""
-        self.engine.foot |= self.of(part)
+        engine = self.engine
+        if engine.steps >= engine.base:
+            engine.foot |= self.of(part)
 
 
 def tell(thing: Any, kind: type, bits: Bits) -> None:
