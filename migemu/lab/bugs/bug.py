@@ -54,7 +54,7 @@ class Hunt:
     """Which faults are decided, how fine the steps are."""
     length: int = 60
     """Decisions of a schedule, about: PCT spreads its changes over them."""
-    all_of_correct: int = 3000
+    all_of_correct: int = 6000
     """Schedules of the correct variant that are tried, all of them if there are no more."""
 
 
