@@ -8,6 +8,7 @@ socket takes.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -81,8 +82,15 @@ class Generated:
             count = min(len(out) - done, BLOCK_SECTORS - at)
             out[done : done + count] = self._block[at : at + count]
             done += count
-        numbers = np.arange(first, first + len(out), dtype=np.uint64)
-        out[:, 0] = numbers * np.uint64(_STRIDE) + self._salt
+        stamps = _stamps(len(out))
+        # One operation, because numpy lets go of the interpreter in each, and somebody else takes it.
+        np.add(stamps, np.uint64((first * _STRIDE + int(self._salt)) % 2**64), out=out[:, 0])
+
+
+@lru_cache(maxsize=8)
+def _stamps(count: int) -> NDArray[np.uint64]:
+    """The stamps of the first sectors, without a seed's own number; the sizes of packets are few."""
+    return np.arange(count, dtype=np.uint64) * np.uint64(_STRIDE)
 
 
 def generated_bytes(seed: int, size: int) -> bytes:
