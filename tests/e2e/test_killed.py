@@ -63,7 +63,8 @@ def start(bench: Bench, moment: str, victim: str) -> dict[str, Side] | None:
     teller, fields, event = MOMENTS[moment]
     sets = [word for override in SLOW for word in ("--set", override)]
     # Whoever waits in vain for the other waits this long; the others must meet on a busy machine too.
-    connect = ("--set", f"timeouts.connect={2 if event == 'listening' else 8} s")
+    seconds = {"listening": 2, "multifd_recv_new_channel": 8}.get(event, 30)
+    connect = ("--set", f"timeouts.connect={seconds} s")
     destination, address = bench.destination(*sets, *connect)
     if event == "listening" and victim == "source":
         return None
