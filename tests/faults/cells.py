@@ -72,7 +72,7 @@ class Cell:
         guard.start()
         try:
             self._play(bench)
-        except pytest.fail.Exception as error:
+        except (pytest.fail.Exception, subprocess.TimeoutExpired) as error:
             self.problems.append(str(error))
         finally:
             guard.cancel()
