@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from migemu.destination.core import Plan
+from migemu.destination.plan import Plan
 from migemu.handoff.choice import choose, say
 from migemu.handoff.models import device_models, platform_of
 from migemu.ram import GuestRam

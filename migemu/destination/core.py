@@ -7,30 +7,21 @@ exploration does the same from controlled threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from migemu.destination.barrier import SyncBarrier
-from migemu.destination.finish import Finish
-from migemu.destination.incoming import Incoming
+from migemu.destination.plan import Memory, Plan
 from migemu.errors import ConnectionLostError, MigemuError, WireError
 from migemu.handoff.base import Machine, Slot
-from migemu.ram import GuestRam, PageDigests, RamLoad
 from migemu.threads.sync import Abort, Bql, Patience, Pool, Queue
 from migemu.threads.witness import WitnessedThreads
-from migemu.vfio.reassembly import StateBuffers
 from migemu.wire.multifd import DevicePacket
 from migemu.wire.records import Opaque, RamPage, Tail, VfioConfig, VfioData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from migemu.handoff.base import Handoff
-    from migemu.threads.api import Thread, Threads
-    from migemu.vfio.flow import Flow
+    from migemu.threads.api import Thread
     from migemu.vfio.load import LoadDevice
-    from migemu.vfio.model import Platform
-    from migemu.vfio.reassembly import BufferLimits
     from migemu.wire.multifd import RamPacket
 
 MAIN_QUEUE = 16
@@ -41,39 +32,6 @@ WEIGHTY = (Opaque, RamPage, Tail, VfioConfig, VfioData)
 def weight(record: Any) -> int:
     """Bytes that a record of the main channel holds, for those that may hold many."""
     return len(record.data) if isinstance(record, WEIGHTY) else 0
-
-
-class Memory:
-    """Guest RAM of the destination."""
-
-    def __init__(self, ram: GuestRam) -> None:
-        self.ram = ram
-        self.digests = PageDigests(len(ram.pages), "destination")
-        self.load = RamLoad(ram, self.digests)
-
-
-@dataclass
-class Plan:
-    """What a destination is made of; a mutant of the bug catalogue exchanges a part."""
-
-    threads: Threads
-    channels: int
-    machine_name: str
-    handoff: type[Handoff]
-    ram: GuestRam
-    platform: Platform
-    patience: float | None
-    limits: BufferLimits
-    flow: Flow | None
-    interrupt_controller_load_time: float
-    devices: Callable[[Bql], Sequence[LoadDevice]]
-    queue_main: float = float("inf")
-    max_commands: int = 100_000
-    uuid: bytes | None = None
-    buffers: type[StateBuffers] = StateBuffers
-    barrier: type[SyncBarrier] = SyncBarrier
-    incoming: type[Incoming] = Incoming
-    finish: type[Finish] = Finish
 
 
 class Core:

@@ -25,8 +25,8 @@ from migemu.wire.reader import PacketReader
 from migemu.wire.vfio import FLAG_CONFIG
 
 if TYPE_CHECKING:
-    from migemu.destination.core import Plan
     from migemu.destination.greeter import Greeter, Place
+    from migemu.destination.plan import Plan
     from migemu.link.order_follow import Follow
     from migemu.link.order_tape import Tapes
     from migemu.scenario import Scenario

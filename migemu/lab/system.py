@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from migemu.destination.build import flow_of
-from migemu.destination.core import Core, Plan
+from migemu.destination.plan import Plan
 from migemu.handoff.choice import choose
 from migemu.handoff.models import device_models, platform_of
 from migemu.lab.footprints import declare, declare_session
@@ -32,6 +32,7 @@ from migemu.vfio.virtual import VirtualDigest
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from migemu.destination.core import Core
     from migemu.handoff.base import Handoff
     from migemu.lab.system_parts import Parts
     from migemu.lab.system_traffic import Traffic

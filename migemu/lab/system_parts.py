@@ -13,9 +13,9 @@ from migemu.vfio.load import LoadDevice
 
 if TYPE_CHECKING:
     from migemu.destination.barrier import SyncBarrier
-    from migemu.destination.core import Plan
     from migemu.destination.finish import Finish
     from migemu.destination.incoming import Incoming
+    from migemu.destination.plan import Plan
     from migemu.handoff.base import Handoff
     from migemu.vfio.reassembly import StateBuffers
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from migemu.destination.core import Core, Plan
+from migemu.destination.core import Core
 from migemu.destination.finish import Finish
+from migemu.destination.plan import Plan
 from migemu.errors import InvariantError
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from migemu.destination.core import Core, Plan
+from migemu.destination.core import Core
 from migemu.destination.mainchannel import End
+from migemu.destination.plan import Plan
 from migemu.errors import MigemuError
 from migemu.handoff import handoff
 from migemu.ram import GuestRam

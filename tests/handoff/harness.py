@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handoff.scene import Scene, Told
-from migemu.destination.core import Core, Plan
+from migemu.destination.core import Core
+from migemu.destination.plan import Plan
 from migemu.errors import CancelledMigrationError, MigemuError
 from migemu.handoff import handoff
 from migemu.ram import GuestRam

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from migemu.destination.session import Session
 
 if TYPE_CHECKING:
-    from migemu.destination.core import Core, Plan
+    from migemu.destination.core import Core
+    from migemu.destination.plan import Plan
     from migemu.lab.bugs.real import Run
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads

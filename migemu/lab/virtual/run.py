@@ -38,7 +38,7 @@ from migemu.wire import extension, returnpath
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from migemu.destination.core import Plan
+    from migemu.destination.plan import Plan
     from migemu.scenario import Scenario
     from migemu.threads.api import Threads
     from migemu.vfio.load import LoadDevice
