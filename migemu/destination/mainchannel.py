@@ -108,14 +108,14 @@ class MainProtocol(asyncio.BufferedProtocol):
 
         Why the source gives up goes before everything that waits: a wait may never end otherwise.
         """
-        full = False
+        numbers = [record.number for record in records if isinstance(record, Command)]
+        self.announced = self.announced or CMD_EXTENSION in numbers
         last = records[-1] if records else None
         if isinstance(last, Command) and last.number == CMD_FAILED:
             self._end(gave_up(last.data))
             return True
+        full = False
         for record in records:
-            if isinstance(record, Command) and record.number == CMD_EXTENSION:
-                self.announced = True
             full = self._records.put(record)
         return full
 

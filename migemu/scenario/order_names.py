@@ -68,6 +68,7 @@ COMMANDS: Final = (
     "DIGESTS",
     "START",
     "CLOCK",
+    "FAILED",
 )
 
 MARKS: Final = (
