@@ -102,6 +102,15 @@ class Machine:
             if carrier is not None and not carrier.dead:
                 self.current = task
                 carrier.throw(Abandoned)
-                # CPython 3.11 may count an unwound call as still open; after some hundred runs the greenlet
-                # would be at its recursion limit, and a run would depend on those before it.
-                self._pool.clear()
+                self._retire()
+
+    def _retire(self) -> None:
+        """End the idle greenlets.
+
+        CPython 3.11 may count an unwound call as still open; after some hundred runs the greenlet would be at
+        its recursion limit, and a run would depend on those before it. Nor may they be dropped as they are: what
+        a suspended greenlet refers to, its last run for one, is out of the garbage collector's sight.
+        """
+        idle, self._pool = self._pool, []
+        for carrier in idle:
+            carrier.throw()
