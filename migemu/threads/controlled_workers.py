@@ -108,8 +108,8 @@ class Machine:
         """End the idle greenlets.
 
         CPython 3.11 may count an unwound call as still open; after some hundred runs the greenlet would be at
-        its recursion limit, and a run would depend on those before it. Nor may they be dropped as they are: what
-        a suspended greenlet refers to, its last run for one, is out of the garbage collector's sight.
+        its recursion limit, and a run would depend on those before it. Nor may they be dropped as they are:
+        what a suspended greenlet refers to, its last run for one, is out of the garbage collector's sight.
         """
         idle, self._pool = self._pool, []
         for carrier in idle:

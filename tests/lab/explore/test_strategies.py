@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -49,6 +50,14 @@ def test_sampling_finds_a_deadlock_and_says_by_which_seed(make: Callable[[int], 
     assert again.failure is not None
     assert again.failure.signature == outcome.failure.signature
     assert "seed" in outcome.found_by
+
+
+def test_runs_that_were_given_up_are_let_go() -> None:
+    """Here those that met the deadlock; a search may make a million of them."""
+    outcome = explore(crossed, RandomWalk(0), Budget(schedules=300), Rules(keep_going=True))
+    assert outcome.failure is not None
+    gc.collect()
+    assert sum(isinstance(thing, LockOrder) for thing in gc.get_objects()) < 5
 
 
 @pytest.mark.parametrize("strategy", [RandomWalk, lambda first: Pct(3, 20, first)], ids=["random", "pct"])
