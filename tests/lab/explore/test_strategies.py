@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from greenlet import greenlet  # type: ignore[import-untyped]  # greenlet ships no annotations
 
 from migemu.errors import ScheduleError
 from migemu.lab.explore import (
@@ -57,7 +58,7 @@ def test_runs_that_were_given_up_are_let_go() -> None:
     outcome = explore(crossed, RandomWalk(0), Budget(schedules=300), Rules(keep_going=True))
     assert outcome.failure is not None
     gc.collect()
-    assert sum(isinstance(thing, LockOrder) for thing in gc.get_objects()) < 5
+    assert sum(isinstance(thing, greenlet) for thing in gc.get_objects()) < 50
 
 
 @pytest.mark.parametrize("strategy", [RandomWalk, lambda first: Pct(3, 20, first)], ids=["random", "pct"])
