@@ -67,12 +67,12 @@ def wait(lane: Lane, item: Item, verdict: Wait, rule: Any) -> bool:
     if item.aside or (verdict.aside and lane.aside_bytes + item.size <= lane.side.room):
         _step_aside(lane, item, verdict, rule)
         return False
-    lane.blocked = item
+    lane.blocked.append(item)
     lane.bytes += item.size
 
     def go() -> None:
-        if lane.blocked is item:
-            lane.blocked = None
+        if item in lane.blocked:
+            lane.blocked.remove(item)
             lane.bytes -= item.size
             lane.step_back(item)
             lane.pump()

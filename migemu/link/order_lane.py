@@ -87,7 +87,8 @@ class Lane:
         away: items, or sections, that wait aside.
         aside_bytes: of those.
         section: what was taken along with the head of the section that is coming in.
-        blocked: the item that waits at the line's head for what a rule told it.
+        blocked: items that wait at the line's head for what a rule told them; more than one where another
+            stepped in ahead of the first and was told to wait as well.
     """
 
     def __init__(self, side: Side, stream: str, channel: Channel, outlet: Outlet) -> None:
@@ -99,7 +100,7 @@ class Lane:
         self.bytes = self.away = self.aside_bytes = 0
         self.on_pumped: Callable[[], None] | None = None
         self.section: Section | None = None
-        self.blocked: Item | None = None
+        self.blocked: list[Item] = []
         self._rules = side.rules_of(stream)
         self._line: deque[Item] = deque()
         self._urgent: deque[Item] = deque()
@@ -131,8 +132,8 @@ class Lane:
         self.pump()
 
     def step_back(self, item: Item) -> None:
-        """The item that was at the head of the line is there again."""
-        self._line.appendleft(item)
+        """The item that was at the head of the line is there again; ahead of those that still wait there."""
+        (self._urgent if self.blocked else self._line).appendleft(item)
         self.bytes += item.size
 
     def pump(self) -> None:
@@ -156,7 +157,7 @@ class Lane:
             return None
         if self._urgent and (self._urgent[0].inside or not self._within):
             return self._urgent.popleft()
-        return self._line.popleft() if self._line and self.blocked is None else None
+        return self._line.popleft() if self._line and not self.blocked else None
 
     def _advance(self, item: Item) -> None:
         """Ask the rules that were not asked yet, then send."""
@@ -241,9 +242,8 @@ class Lane:
         """The connection is over."""
         self.closed = True
         self._pieces.clear()
-        blocked, sending = self.blocked, self._sending
-        self.blocked = self._sending = None
-        for item in (blocked, sending):
-            if item is not None:
-                self.gone(item)
+        given_up = [*self.blocked, *([self._sending] if self._sending is not None else ())]
+        self.blocked, self._sending = [], None
+        for item in given_up:
+            self.gone(item)
         self.pump()

@@ -73,6 +73,21 @@ def test_rules_that_wait_deliver_everything_once_and_settle_everybody(rules: lis
     assert bench.errors == []
 
 
+def test_packets_moved_to_another_channel_and_held_there_all_arrive() -> None:
+    """Each steps in ahead of the one that waits at the head, and is told to wait as well."""
+    bench = Bench(
+        '[[order]]\ntype = "move"\nselect = { device = "a" }\nattributes = { to = 1 }\n'
+        '[[order]]\ntype = "hold"\nselect = { device = "a" }\n'
+        'attributes = { until = { event = "go" }, timeout = "1 s" }\n'
+    )
+    bench.lane(1)
+    bench.come(data("a", 0), data("a", 1), data("b", 0, 1))
+    assert bench.said(1) == ""
+    bench.orders.event("go", {})
+    assert bench.said(1) == "a0 a1 b0"
+    assert bench.lane(1).idle
+
+
 def test_what_no_rule_selects_keeps_its_order() -> None:
     bench = Bench('[[order]]\ntype = "delay"\nselect = { device = "a" }\nattributes = { latency = "1 s" }\n')
     bench.come(data("b", 0), data("a", 0), data("b", 1), data("b", 2))
