@@ -75,7 +75,7 @@ class ReplayLink(asyncio.Protocol):
 
     def waits(self) -> bool:
         """Whether a packet is held back here by a rule, or cannot be sent any more."""
-        return self.lane.blocked is not None or self.lane.stalled or self.lane.closed
+        return bool(self.lane.blocked) or self.lane.stalled or self.lane.closed
 
     # the lane's outlet
 

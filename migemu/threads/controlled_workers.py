@@ -6,11 +6,15 @@ has ended carries the next thread that has not started, or waits in the pool for
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]  # greenlet ships no annotations
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from migemu.threads.controlled_task import Task
 
 
@@ -28,7 +32,7 @@ class Machine:
         tasks: all threads of this run.
     """
 
-    __slots__ = ("_pool", "current", "main", "over", "tasks")
+    __slots__ = ("__weakref__", "_pool", "current", "main", "over", "tasks")
 
     def __init__(self) -> None:
         self._pool: list[Any] = []
@@ -61,12 +65,11 @@ class Machine:
 
     def carrier(self, task: Task) -> Any:
         """The greenlet on which `task` starts."""
-        task.greenlet = self._pool.pop() if self._pool else greenlet(self._work, self.main)
+        task.greenlet = self._pool.pop() if self._pool else greenlet(partial(_work, ref(self)), self.main)
         return task.greenlet
 
-    def _work(self) -> None:
-        """The life of a greenlet: one thread after the other."""
-        mine = getcurrent()
+    def serve(self, mine: Any) -> Any:
+        """Run one thread after the other on `mine`; whom it gives way to, now that it is idle."""
         while True:
             task = self.current
             task.greenlet = mine
@@ -74,14 +77,12 @@ class Machine:
             task.greenlet = None
             if following is None:
                 self._pool.append(mine)
-                self.main.switch()
-            elif following.greenlet is None:
-                following.greenlet = mine
-                self.current = following
-            else:
+                return self.main
+            self.current = following
+            if following.greenlet is not None:
                 self._pool.append(mine)
-                self.current = following
-                following.greenlet.switch()
+                return following.greenlet
+            following.greenlet = mine
 
     def _perform(self, task: Task) -> Task | None:
         """Run the thread to its end; who runs next."""
@@ -102,15 +103,19 @@ class Machine:
             if carrier is not None and not carrier.dead:
                 self.current = task
                 carrier.throw(Abandoned)
-                self._retire()
+                # CPython 3.11 may count an unwound call as still open; after some hundred runs the greenlet
+                # would be at its recursion limit, and a run would depend on those before it
+                self._pool.clear()
 
-    def _retire(self) -> None:
-        """End the idle greenlets.
 
-        CPython 3.11 may count an unwound call as still open; after some hundred runs the greenlet would be at
-        its recursion limit, and a run would depend on those before it. Nor may they be dropped as they are:
-        what a suspended greenlet refers to, its last run for one, is out of the garbage collector's sight.
-        """
-        idle, self._pool = self._pool, []
-        for carrier in idle:
-            carrier.throw()
+def _work(whose: Callable[[], Any]) -> None:
+    """The life of a greenlet that carries the threads of one machine.
+
+    While it is idle it does not refer to that machine: what a suspended greenlet refers to is out of the
+    garbage collector's sight, and the machine, with all of its last run, would stay for the sake of its pool.
+
+    Args:
+        whose: gives the machine.
+    """
+    while True:
+        whose().serve(getcurrent()).switch()

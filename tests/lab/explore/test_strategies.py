@@ -55,10 +55,23 @@ def test_sampling_finds_a_deadlock_and_says_by_which_seed(make: Callable[[int], 
 
 def test_runs_that_were_given_up_are_let_go() -> None:
     """Here those that met the deadlock; a search may make a million of them."""
+    before = greenlets()
     outcome = explore(crossed, RandomWalk(0), Budget(schedules=300), Rules(keep_going=True))
     assert outcome.failure is not None
+    assert greenlets() - before < 20
+
+
+def test_searches_that_are_over_are_let_go_with_the_greenlets_they_kept_for_more() -> None:
+    before = greenlets()
+    for seed in range(30):
+        explore(lambda: BoundedQueue(2, 2, 2), RandomWalk(seed), Budget(schedules=3))
+    assert greenlets() - before < 20
+
+
+def greenlets() -> int:
+    """How many are alive that the garbage collector cannot get rid of."""
     gc.collect()
-    assert sum(isinstance(thing, greenlet) for thing in gc.get_objects()) < 50
+    return sum(isinstance(thing, greenlet) for thing in gc.get_objects())
 
 
 @pytest.mark.parametrize("strategy", [RandomWalk, lambda first: Pct(3, 20, first)], ids=["random", "pct"])
