@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from migemu.cli.sides import run_side
-from migemu.errors import MigemuError
+from migemu.cli.sides import receive_here
 from migemu.lab import bugs
 from migemu.lab.bugs.session import MutantSession
 
@@ -19,19 +18,9 @@ def main(name: str, variant: str, folder: str) -> int:
     real = bugs.get(name).real
     assert real is not None  # noqa: S101  who starts this has looked
     run = real.broken if variant == "broken" else real.correct
-    try:
-        run_side(
-            "destination",
-            run.scenario,
-            Path(folder),
-            as_json=True,
-            address="127.0.0.1:0",
-            session=lambda scenario, threads: MutantSession(run, scenario, threads),
-        )
-    except MigemuError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    return 0
+    return receive_here(
+        run.scenario, Path(folder), lambda scenario, threads: MutantSession(run, scenario, threads)
+    )
 
 
 if __name__ == "__main__":

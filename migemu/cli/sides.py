@@ -142,6 +142,22 @@ def run_side(
         raise error
 
 
+def receive_here(
+    scenario: Scenario, folder: Path, session: Callable[[Scenario, Threads], SideSession]
+) -> int:
+    """A destination that another process of this program started: on a free port of this machine, JSON out.
+
+    Returns:
+        The process's exit code.
+    """
+    try:
+        run_side("destination", scenario, folder, as_json=True, address="127.0.0.1:0", session=session)
+    except MigemuError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return 0
+
+
 def watch(recorder: Recorder, work: Callable[[], MigemuError | None], *, as_json: bool) -> MigemuError | None:
     """Run `work` while its events are shown."""
     if as_json:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from migemu.cli.sides import run_side
-from migemu.errors import MigemuError
+from migemu.cli.sides import receive_here
 from migemu.lab.explored import owner_of
 from migemu.lab.turn_real import TurnSession, turned
 from migemu.scenario import load
@@ -20,19 +19,9 @@ def main(token: str, scenario: str, folder: str) -> int:
     """Receive one migration on a free port of this machine; the process's exit code."""
     given = load(Path(scenario)) if scenario else None
     plan = turned(owner_of(token, given))
-    try:
-        run_side(
-            "destination",
-            plan.run.scenario,
-            Path(folder),
-            as_json=True,
-            address="127.0.0.1:0",
-            session=lambda scenario, threads: TurnSession(plan, scenario, threads),
-        )
-    except MigemuError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    return 0
+    return receive_here(
+        plan.run.scenario, Path(folder), lambda scenario, threads: TurnSession(plan, scenario, threads)
+    )
 
 
 if __name__ == "__main__":
