@@ -51,19 +51,8 @@ def explore_with_jobs(
             outcome.found_by = found["strategy"]
             outcome.verdict = f"seed {found['seed']} fails: {outcome.failure.error}"
         else:
-            outcome.verdict = _spent(outcome, budget)
+            outcome.verdict = budget.met(outcome)
     return outcome
-
-
-def _spent(outcome: Outcome, budget: Budget) -> str:
-    """The bound that has been met."""
-    if budget.stopped():
-        return f"bound met: interrupted ({outcome.schedules} schedules)"
-    if budget.schedules is not None and outcome.schedules >= budget.schedules:
-        return f"bound met: {outcome.schedules} schedules"
-    if budget.seconds is not None and outcome.seconds >= budget.seconds:
-        return f"bound met: {budget.seconds:g} s ({outcome.schedules} schedules)"
-    return ""
 
 
 def _again(subject: Setup | SourceSetup, rules: Rules, found: dict[str, Any]) -> Failure:

@@ -36,6 +36,16 @@ class Budget:
     stopped: Callable[[], bool] = lambda: False
     """Asked between two schedules: whether somebody wants no more of them."""
 
+    def met(self, outcome: Outcome) -> str:
+        """The bound that `outcome` has come to; empty while there is none."""
+        if self.stopped():
+            return f"bound met: interrupted ({outcome.schedules} schedules)"
+        if self.schedules is not None and outcome.schedules >= self.schedules:
+            return f"bound met: {self.schedules} schedules"
+        if self.seconds is not None and outcome.seconds >= self.seconds:
+            return f"bound met: {self.seconds:g} s ({outcome.schedules} schedules)"
+        return ""
+
 
 class Exploration:
     """One exploration under way.
@@ -80,22 +90,11 @@ class Exploration:
         with rare_garbage_collection() as collect:
             while not self.outcome.verdict:
                 self.outcome.seconds = self._clock() - started
-                self.outcome.verdict = self._spent() or self._try_next()
+                self.outcome.verdict = self._budget.met(self.outcome) or self._try_next()
                 if collect() and self._progress is not None:
                     self._progress(self.outcome)
         self.outcome.seconds = self._clock() - started
         return self.outcome
-
-    def _spent(self) -> str:
-        """The bound that has been met."""
-        budget, outcome = self._budget, self.outcome
-        if budget.stopped():
-            return f"bound met: interrupted ({outcome.schedules} schedules)"
-        if budget.schedules is not None and outcome.schedules >= budget.schedules:
-            return f"bound met: {budget.schedules} schedules"
-        if budget.seconds is not None and outcome.seconds >= budget.seconds:
-            return f"bound met: {budget.seconds:g} s ({outcome.schedules} schedules)"
-        return ""
 
     def _try_next(self) -> str:
         """Run the next schedule; why the exploration is over then, if it is."""
