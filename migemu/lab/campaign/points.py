@@ -12,8 +12,8 @@ from functools import lru_cache
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from migemu.errors import ConfigError, ScheduleError
-from migemu.lab.explore.shards import merge_failures, merge_ranges
+from migemu.errors import ConfigError
+from migemu.lab.explore.shards import merge_failures, merge_reports
 from migemu.lab.study_figures import figures
 from migemu.lab.study_scan import Scan, grid
 from migemu.lab.virtual import run_virtual
@@ -99,15 +99,8 @@ def merge(one: JsonObject, other: JsonObject) -> JsonObject:
     Raises:
         ScheduleError: they belong to different sweeps, or hold a run twice.
     """
-    for name in ("format", "spec"):
-        if one[name] != other[name]:
-            raise ScheduleError(f"reports of different sweeps: {name} {one[name]} and {other[name]}")
-    return {
-        **one,
-        "ranges": merge_ranges(one["ranges"] + other["ranges"]),
-        "rows": dict(sorted((one["rows"] | other["rows"]).items(), key=lambda row: int(row[0]))),
-        "failures": merge_failures(one["failures"], other["failures"]),
-    }
+    rows = dict(sorted((one["rows"] | other["rows"]).items(), key=lambda row: int(row[0])))
+    return merge_reports("sweeps", one, other, {"rows": rows})
 
 
 def medians(report: JsonObject, figure: str) -> dict[str, float]:

@@ -166,14 +166,25 @@ def merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ScheduleError: they belong to different explorations, or cover a seed twice.
     """
+    own = {name: one[name] + other[name] for name in ("schedules", "steps")}
+    return merge_reports("explorations", one, other, own)
+
+
+def merge_reports(
+    kind: str, one: dict[str, Any], other: dict[str, Any], own: dict[str, Any]
+) -> dict[str, Any]:
+    """What reports of shards have in common, merged, and `own`, which the kind of work has merged itself.
+
+    Raises:
+        ScheduleError: they belong to different pieces of work, or hold an item twice.
+    """
     for name in ("format", "spec"):
         if one[name] != other[name]:
-            raise ScheduleError(f"reports of different explorations: {name} {one[name]} and {other[name]}")
+            raise ScheduleError(f"reports of different {kind}: {name} {one[name]} and {other[name]}")
     return {
         **one,
         "ranges": merge_ranges(one["ranges"] + other["ranges"]),
-        "schedules": one["schedules"] + other["schedules"],
-        "steps": one["steps"] + other["steps"],
+        **own,
         "failures": merge_failures(one["failures"], other["failures"]),
     }
 
