@@ -16,10 +16,9 @@ from migemu.cli.captures import RECORD, recording
 from migemu.cli.listening import check_listen
 from migemu.cli.options import JSON, OUT
 from migemu.errors import CancelledMigrationError, MigemuError
-from migemu.observe import events, result
 from migemu.observe.join import join
 from migemu.observe.live import json_lines
-from migemu.observe.recorder import EVENTS, PACKETS, RESULT, prepare
+from migemu.observe.recorder import PACKETS, prepare, save_with
 from migemu.observe.result import RunEnd, build_result
 from migemu.observe.summary import print_summary
 from migemu.qemu.tap import Tap, through
@@ -163,12 +162,7 @@ def save(folder: Path, watch: Watch, joined: Sequence[Event], outcome: Result) -
     Raises:
         MigemuError: the disk does not take them.
     """
-    try:
-        events.write(folder / EVENTS, joined)
-        result.save(outcome, folder / RESULT)
-        (folder / PACKETS).write_text("".join(f"{packet.line()}\n" for packet in watch.packets))
-    except OSError as error:
-        raise MigemuError(f"the results could not be written to {folder}: {error.strerror}") from None
+    save_with(folder, joined, outcome, PACKETS, "".join(f"{packet.line()}\n" for packet in watch.packets))
 
 
 class Tapped:

@@ -85,9 +85,18 @@ def save(folder: Path, scenario: Scenario, told: Sequence[Event], outcome: Resul
     Raises:
         MigemuError: the disk does not take them.
     """
+    save_with(folder, told, outcome, CONFIG, dump_toml(scenario))
+
+
+def save_with(folder: Path, told: Sequence[Event], outcome: Result, name: str, text: str) -> None:
+    """Write events and result, and beside them `text` as the file `name`.
+
+    Raises:
+        MigemuError: the disk does not take them.
+    """
     try:
         events.write(folder / EVENTS, told)
         result.save(outcome, folder / RESULT)
-        (folder / CONFIG).write_text(dump_toml(scenario), encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise MigemuError(f"the results could not be written to {folder}: {error.strerror}") from None
