@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from migemu.handoff.load_thread import LoadThread
-from migemu.handoff.machine import Config
 from migemu.lab.bugs.bug import Bug, Hunt, Story
+from migemu.lab.bugs.qemu_like import load_config_keeping_mutex
 from migemu.lab.bugs.traffic import A
 from migemu.lab.stock import stock
 from migemu.lab.system import Setup
 from migemu.lab.system_parts import Parts
 from migemu.lab.system_stream import eof, flush, switchover_start
 from migemu.lab.system_traffic import config, data, sync
-from migemu.wire.vfio import unwrap_config
 
 if TYPE_CHECKING:
     from migemu.handoff.base import Slot
@@ -25,12 +24,7 @@ class KeepsMutex(LoadThread):
     def load(self, slot: Slot) -> None:
         """Data in order, then the config: mutex first, BQL inside it."""
         self.load_data(slot)
-        with slot.buffers.mutex:
-            slot.buffers.raise_if_failed()
-            item = slot.buffers.slots.take_config()
-            with self.config_lock():
-                self.load_config(slot, Config(unwrap_config(item.payload.view), item.idx))
-        slot.buffers.done(item)
+        load_config_keeping_mutex(self, slot)
 
 
 SCENARIO = stock(

@@ -22,6 +22,7 @@ from migemu.wire.vfio import unwrap_config
 if TYPE_CHECKING:
     from migemu.errors import MigemuError
     from migemu.handoff.base import Machine, Slot
+    from migemu.handoff.loading import Loading
     from migemu.threads.api import Lock
 
 
@@ -49,18 +50,9 @@ class QemuLoadReady(LoadReady):
         try:
             self.load_data(slot)
             self._wait_for_mark(slot)
-            self.load_config_keeping_mutex(slot)
+            load_config_keeping_mutex(self, slot)
         finally:
             self._finish(slot)
-
-    def load_config_keeping_mutex(self, slot: Slot) -> None:
-        """The mutex first, then the BQL inside it."""
-        with slot.buffers.mutex:
-            slot.buffers.raise_if_failed()
-            item = slot.buffers.slots.take_config()
-            with self.config_lock():
-                self.load_config(slot, Config(unwrap_config(item.payload.view), item.idx))
-        slot.buffers.done(item)
 
     def _finish(self, slot: Slot) -> None:
         with slot.buffers.mutex:
@@ -159,6 +151,16 @@ class AwaitsEveryLoader(LoadThread):
         with self.machine.without_bql(), pool._lock:  # noqa: SLF001  the wait without its look at errors
             while pool._running:  # noqa: SLF001  as above
                 pool._ended.wait()  # noqa: SLF001  as above
+
+
+def load_config_keeping_mutex(handoff: Loading, slot: Slot) -> None:
+    """The mutex first, then the BQL inside it."""
+    with slot.buffers.mutex:
+        slot.buffers.raise_if_failed()
+        item = slot.buffers.slots.take_config()
+        with handoff.config_lock():
+            handoff.load_config(slot, Config(unwrap_config(item.payload.view), item.idx))
+    slot.buffers.done(item)
 
 
 def plain_mutex(slot: Slot) -> Lock:
