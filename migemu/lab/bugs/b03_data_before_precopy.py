@@ -23,7 +23,7 @@ class LoadersAtSetup(LoadThread):
         self.started = True
 
 
-SCENARIO = stock(
+ONE_DEVICE_WITH_PRECOPY = (
     "handoff=load-thread",
     "platform.needs_interrupt_controller=false",
     "devices=1",
@@ -31,6 +31,8 @@ SCENARIO = stock(
     "device.0.precopy=true",
     "device.0.initial_size=64",
 )
+
+SCENARIO = stock(*ONE_DEVICE_WITH_PRECOPY)
 
 RULES = """
 [[order]]
@@ -66,17 +68,7 @@ type = "hold"
 select = { channel = "main", record = "VfioData", within = "SectionPart", nth = 1 }
 attributes = { until = { event = "vfio_load_state_device_buffer_load_end" }, timeout = "3 s" }
 """
-FORCED = scenario(
-    RULES,
-    "handoff=load-thread",
-    "platform.needs_interrupt_controller=false",
-    "devices=1",
-    "device.0.state_size=64",
-    "device.0.precopy=true",
-    "device.0.initial_size=64",
-    "migration.max_rounds=1",
-    "timeouts.phase=8 s",
-)
+FORCED = scenario(RULES, *ONE_DEVICE_WITH_PRECOPY, "migration.max_rounds=1", "timeouts.phase=8 s")
 
 BUG = Bug(
     name="B3",
