@@ -15,30 +15,31 @@ from migemu import __version__
 from migemu.errors import MigemuError
 
 VERBS = {
-    "run": "migemu.cli.run:run",
-    "source": "migemu.cli.sides:source",
-    "destination": "migemu.cli.sides:destination",
-    "config": "migemu.cli.config:config",
-    "probe": "migemu.cli.probe:probe",
-    "join": "migemu.cli.join:join_sides",
-    "compare": "migemu.cli.compare:compare",
-    "sweep": "migemu.cli.sweep:sweep",
-    "explore": "migemu.cli.explore:explore",
-    "bugs": "migemu.cli.bugs:bugs",
-    "campaign": "migemu.cli.campaign:campaign",
-    "report": "migemu.cli.report:report",
-    "trace": "migemu.cli.trace:trace",
-    "netns": "migemu.cli.netns:netns",
-    "host": "migemu.cli.host:host",
-    "at": "migemu.cli.at:at",
-    "qemu": "migemu.cli.qemu:qemu",
-    "tap": "migemu.cli.tap:tap",
-    "cancel": "migemu.cli.cancel:cancel",
-    "tls": "migemu.cli.tls:tls",
-    "replay": "migemu.cli.replay:replay",
-    "decode": "migemu.cli.decode:decode",
+    "run": ("migemu.cli.run:run", "Migrate between two processes on this machine."),
+    "source": ("migemu.cli.sides:source", "Be the source of a migration, by hand."),
+    "destination": ("migemu.cli.sides:destination", "Be the destination of a migration, by hand."),
+    "config": ("migemu.cli.config:config", "Start, check and describe scenario files."),
+    "probe": ("migemu.cli.probe:probe", "Ask whether a destination is ready."),
+    "join": ("migemu.cli.join:join_sides", "Make one result of what the two sides kept."),
+    "compare": ("migemu.cli.compare:compare", "Compare the downtimes of several hand-off designs."),
+    "sweep": ("migemu.cli.sweep:sweep", "Migrate over a grid of settings; how many channels?"),
+    "explore": ("migemu.cli.explore:explore", "Search the orders of events for one that breaks it."),
+    "bugs": ("migemu.cli.bugs:bugs", "The catalogue of ordering bugs; find them again."),
+    "campaign": ("migemu.cli.campaign:campaign", "Explore or sweep in shards, on any machines."),
+    "report": ("migemu.cli.report:report", "Write the HTML report of what --out kept."),
+    "trace": ("migemu.cli.trace:trace", "Write a run that --out kept as a trace for Perfetto."),
+    "netns": ("migemu.cli.netns:netns", "Run, compare or sweep over a veth between namespaces."),
+    "host": ("migemu.cli.host:host", "Lend this machine to `migemu at` for destinations."),
+    "at": ("migemu.cli.at:at", "Run, compare or sweep to where `migemu host` listens."),
+    "qemu": ("migemu.cli.qemu:qemu", "Use a real QEMU, with VFIO devices without hardware."),
+    "tap": ("migemu.cli.tap:tap", "Pass a migration on, and tell what went by."),
+    "cancel": ("migemu.cli.cancel:cancel", "End a migration that runs on this machine."),
+    "tls": ("migemu.cli.tls:tls", "Make certificates to try encrypted channels with."),
+    "replay": ("migemu.cli.replay:replay", "Play a recorded migration, or a schedule, again."),
+    "decode": ("migemu.cli.decode:decode", "Print what went over the wire, packet by packet."),
 }
-"""Verb to where it lives; loaded when used, so that a probe does not pay for a report."""
+"""Verb to where it lives, loaded when used, so that a probe does not pay for a report; and what --help says
+of it, in a line that fits 80 columns."""
 
 
 class Verbs(click.Group):
@@ -52,12 +53,21 @@ class Verbs(click.Group):
         """The verb of that name."""
         if cmd_name not in VERBS:
             return super().get_command(ctx, cmd_name)
-        module, _, name = VERBS[cmd_name].partition(":")
+        module, _, name = VERBS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's
+        """The verbs in a line each, out of the table: none is loaded for it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, short) for verb, (_, short) in VERBS.items()])
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done and verified; 1 the migration or a check failed; 2 usage or configuration.",
+)
 @click.version_option(__version__, prog_name="migemu")
 @click.option(
     "--log-level",
@@ -68,7 +78,9 @@ class Verbs(click.Group):
 )
 def cli(log_level: str) -> None:
     """A live-migration laboratory: VFIO device state over QEMU's multifd wire."""
-    from migemu.observe import logs  # noqa: PLC0415  not needed by --help
+    if log_level == "warning":  # what it is anyway; the library would cost every start its import
+        return
+    from migemu.observe import logs  # noqa: PLC0415
 
     logs.configure(log_level)
 

@@ -62,7 +62,7 @@ def _heading(bug: Bug) -> str:
     return f"{bug.name}: {bug.title}{' (a hypothesis from reading the source)' if bug.hypothesis else ''}"
 
 
-@bugs.command()
+@bugs.command(short_help="Tell the story of bug NAME.")
 @NAME
 @JSON
 def show(name: str, as_json: bool) -> None:  # noqa: FBT001  click's
@@ -98,14 +98,24 @@ def _in_qemu(bug: Bug) -> str:
     return told(bug.name)
 
 
-@bugs.command()
+@bugs.command(short_help="Find bug NAME, or all of them, from a cold start.")
 @NAME
 @click.option("--real", is_flag=True, help="Drive two real processes over real sockets into it instead.")
 @click.option("--qemu", metavar="PATH", help="Play its schedule to that real QEMU, and say what it does.")
 @click.option(
-    "--times", type=click.IntRange(1), help="How often with --real [default: 20], --qemu [default: 1]."
+    "--times",
+    type=click.IntRange(1),
+    metavar="N",
+    help="How often with --real [default: 20], --qemu [default: 1].",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Where the search begins.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Where the search begins.",
+)
 @JSON
 def reproduce(
     name: str,

@@ -73,12 +73,19 @@ class Row:
         return f"{self.broken_real} of {self.runs}; {self.correct_real} of {self.runs}"
 
 
-@click.command()
+@click.command(short_help="Find every bug, and print a table of what came of it.")
 @click.option(
-    "--budget", metavar="TEXT", help='For the correct variants: "100000, 60 s". [default: what the bug says]'
+    "--budget",
+    metavar="BUDGET",
+    help='For the correct variants: "100000, 60 s". [default: what the bug says]',
 )
 @click.option(
-    "--times", type=click.IntRange(0), default=0, show_default=True, help="Runs of each on real sockets."
+    "--times",
+    type=click.IntRange(0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Runs of each on real sockets.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each bug.")
 @click.argument("names", nargs=-1)

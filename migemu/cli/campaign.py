@@ -51,17 +51,46 @@ def campaign() -> None:
     """Explore a million schedules, or sweep in virtual time, in shards that any machine can run."""
 
 
-@campaign.command()
+@campaign.command(short_help="Print what a campaign does: the SPEC of the others.")
 @CONFIG
 @SET
 @click.option("--bug", metavar="NAME", help="A bug of the catalogue instead of a scenario's destination.")
 @click.option("--correct", is_flag=True, help="With --bug: its correct variant.")
-@click.option("--strategy", type=click.Choice(STRATEGIES), default="mixed", show_default=True)
-@click.option("--depth", type=click.IntRange(1, 100), default=3, show_default=True, help="Of pct.")
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="mixed",
+    show_default=True,
+    help="How a seed makes a schedule.",
+)
+@click.option(
+    "--depth",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    default=3,
+    show_default=True,
+    help="Of pct: ordering points.",
+)
 @click.option("--fault", "faults", multiple=True, metavar="KIND", help="A fault that is decided; repeatable.")
-@click.option("--max-steps", type=click.IntRange(1), default=Rules().max_steps, show_default=True)
-@click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Seed.")
-@click.option("--schedules", type=click.IntRange(0), default=1_000_000, show_default=True)
+@click.option(
+    "--max-steps",
+    type=click.IntRange(1),
+    metavar="N",
+    default=Rules().max_steps,
+    show_default=True,
+    help="A longer schedule is cut off.",
+)
+@click.option(
+    "--first", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="The first seed."
+)
+@click.option(
+    "--schedules",
+    type=click.IntRange(0),
+    metavar="N",
+    default=1_000_000,
+    show_default=True,
+    help="How many seeds.",
+)
 @click.option(
     "--scan",
     "scans",
@@ -69,7 +98,14 @@ def campaign() -> None:
     metavar="KEY=V1,V2",
     help="Not schedules, but a sweep in virtual time; repeatable.",
 )
-@click.option("--runs", type=click.IntRange(1), default=1, show_default=True, help="With --scan, each point.")
+@click.option(
+    "--runs",
+    type=click.IntRange(1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="With --scan: of each point.",
+)
 def plan(
     config: Path | None,
     overrides: tuple[str, ...],
@@ -102,7 +138,7 @@ def plan(
     click.echo(json.dumps(made.as_dict(), indent=1))
 
 
-@campaign.command()
+@campaign.command(short_help="Do all of SPEC, or what is left of it.")
 @SPEC
 @click.option(
     "--executor", type=click.Choice(["local", "dask"]), default="local", show_default=True, help="Who works."
@@ -169,7 +205,7 @@ def one_shard(
     tell(part, report, as_json=as_json)
 
 
-@campaign.command()
+@campaign.command(short_help="Put all parts in FOLDER together.")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @JSON
 def merge(folder: Path, as_json: bool) -> None:  # noqa: FBT001  click's

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from migemu.lab.study_summary import Summary
 
 
-@click.command()
+@click.command(short_help="Compare the downtimes of several hand-off designs.")
 @study_options
 @click.option(
     "--handoffs",

@@ -30,28 +30,54 @@ if TYPE_CHECKING:
 @click.command()
 @CONFIG
 @SET
-@click.option("--side", type=click.Choice(tuple(SIDES)), default="destination", show_default=True)
-@click.option("--strategy", type=click.Choice(STRATEGIES), default="portfolio", show_default=True)
+@click.option(
+    "--side", type=click.Choice(tuple(SIDES)), default="destination", show_default=True, help="Whose orders."
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="portfolio",
+    show_default=True,
+    help="How the next schedule is chosen; docs/exploring.md compares them.",
+)
 @click.option(
     "--budget",
     default=SHORT,
     show_default=True,
-    metavar="TEXT",
+    metavar="BUDGET",
     help='Schedules, time, or both: "20000, 60 s".',
 )
-@click.option("--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes.")
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random strategies."
+    "--jobs",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="So many processes search.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Of the random strategies.",
 )
 @click.option(
     "--fault",
     "faults",
     multiple=True,
     type=click.Choice(tuple(FAULTS)),
-    help="Something that may go wrong, as a decision; repeatable.",
+    help="What may go wrong, as a decision; repeatable.",
 )
 @click.option(
-    "--faults", "fault_budget", type=click.IntRange(1), default=1, show_default=True, help="In one schedule."
+    "--faults",
+    "fault_budget",
+    type=click.IntRange(1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="At most so many in one schedule.",
 )
 @click.option("--closing", is_flag=True, help="Channels close behind their last packet, at any moment.")
 @click.option("--coarse", is_flag=True, help="All that follows SWITCHOVER_START comes in one read.")

@@ -15,7 +15,6 @@ from rich.console import Console
 from migemu.cli.options import CONFIG, LINK, SET, link_settings
 from migemu.cli.run import migrate_pair
 from migemu.errors import CancelledMigrationError, UsageError
-from migemu.lab.executors import SideBySide
 from migemu.lab.runner import Executor, Measured, OneByOne, Runner
 from migemu.lab.study import ScanRecord, Spec, Study
 from migemu.lab.study_kept import Folder, Memory
@@ -43,16 +42,21 @@ OPTIONS = (
     SET,
     LINK,
     click.option(
-        "--runs", type=click.IntRange(1, 10_000), help="Runs of each point.  [default: 5; virtual: 1]"
+        "--runs",
+        type=click.IntRange(1, 10_000),
+        metavar="N",
+        help="Runs of each point.  [default: 5; virtual: 1]",
     ),
     click.option(
         "--warmup",
         type=click.IntRange(0, 100),
+        metavar="N",
         help="Runs of each point before, not counted.  [default: 1; virtual: 0]",
     ),
     click.option(
         "--seed",
         type=click.IntRange(0),
+        metavar="N",
         default=1,
         show_default=True,
         help="Of the order of the runs; the workload's own seed is --set seed=N.",
@@ -156,6 +160,8 @@ class Wishes:
             return OneByOne()
         if not self.virtual:
             raise UsageError("--jobs goes with --virtual: real runs side by side would share the processors")
+        from migemu.lab.executors import SideBySide  # noqa: PLC0415  heavy, and only for those who ask for it
+
         return SideBySide(self.jobs, events=self.out is not None)
 
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from migemu.errors import UsageError
-from migemu.handoff.choice import choose
-from migemu.scenario import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +26,7 @@ OUT = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="Print events as JSON Lines instead of a view.")
 LINK = click.option(
     "--link",
-    metavar="TEXT",
+    metavar="LINK",
     help="A slower link, paced in the program: 'rate=10 Gbit/s, per_channel=1.5 Gbit/s, delay=1 ms'.",
 )
 LINK_KEYS = ("rate", "per_channel", "delay")
@@ -47,6 +45,9 @@ def read_scenario(config: Path | None, overrides: tuple[str, ...], side: Side | 
     Raises:
         ConfigError: it is wrong, or its machine type or platform does not allow its hand-off.
     """
+    from migemu.handoff.choice import choose  # noqa: PLC0415  with these two --help would take four times as long
+    from migemu.scenario import load  # noqa: PLC0415
+
     scenario = load(config, overrides=overrides, side=side)
     choose(scenario)
     return scenario

@@ -33,6 +33,7 @@ def source_options(command: F) -> F:
         click.option(
             "--channels",
             type=click.IntRange(0, 255),
+            metavar="N",
             help="With --peer qemu: multifd channels to wait for. [default: those that come]",
         ),
         click.option("--ram-block", metavar="ID", help="Which RAM block that is. [default: the largest]"),

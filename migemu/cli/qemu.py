@@ -49,7 +49,7 @@ def qemu() -> None:
 qemu.add_command(rows)
 
 
-@qemu.command("doctor")
+@qemu.command("doctor", short_help="Say which QEMUs are here and what works.")
 @QEMU
 def doctor_(program: str | None) -> None:
     """Say which QEMUs are here and what works with each; the exit code is 0 if any is."""
@@ -67,10 +67,14 @@ def doctor_(program: str | None) -> None:
         raise SystemExit(1)
 
 
-@qemu.command("run", context_settings={"ignore_unknown_options": True})
+@qemu.command(
+    "run", short_help="Become a QEMU with such devices.", context_settings={"ignore_unknown_options": True}
+)
 @QEMU
 @SET
-@click.option("--config", type=click.Path(path_type=Path), help="The scenario whose devices there are.")
+@click.option(
+    "--config", metavar="FILE", type=click.Path(path_type=Path), help="The scenario whose devices there are."
+)
 @click.option(
     "--as",
     "side",
@@ -83,6 +87,7 @@ def doctor_(program: str | None) -> None:
     "--dir",
     "folder",
     type=click.Path(path_type=Path),
+    metavar="DIR",
     default="vfio",
     show_default=True,
     help="Where the devices and their log are put.",
@@ -108,11 +113,13 @@ def run_(
     runner.replace_process(launcher, runner.complete(arguments, standin, properties), standin)
 
 
-@qemu.command("migrate")
+@qemu.command("migrate", short_help="Migrate CONFIG between two real QEMUs.")
 @QEMU
 @click.option("--to-qemu", metavar="PATH", help="Another QEMU for the destination.")
 @click.option("--no-multifd", is_flag=True, help="Everything over the main channel.")
-@click.option("--limit", default="120 s", show_default=True, help="How long the migration may take.")
+@click.option(
+    "--limit", metavar="TIME", default="120 s", show_default=True, help="How long the migration may take."
+)
 @click.option(
     "--shim",
     "further",

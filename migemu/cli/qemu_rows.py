@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from migemu.qemu.hostile import Row
 
 
-@click.command("rows")
+@click.command("rows", short_help="Play hostile orders to a real QEMU.")
 @click.argument("names", nargs=-1, metavar="[ROW...]")
 @click.option(
     "--qemu",
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="A QEMU program, or a folder one was unpacked into; repeatable. [default: all there are]",
 )
-@click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="How often each.")
+@click.option(
+    "--times", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="How often each."
+)
 @click.option("--list", "listing", is_flag=True, help="Say which rows there are.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a table at the end, as on the page.")
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line.")

@@ -68,7 +68,14 @@ if TYPE_CHECKING:
     help="For a TOKEN: the scenario it was made with, unless that was the stock one or a bug's.",
 )
 @click.option("--real", is_flag=True, help="For a TOKEN: two real processes over real sockets.")
-@click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="With --real: how often.")
+@click.option(
+    "--times",
+    type=click.IntRange(1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="With --real: how often.",
+)
 @click.option(
     "--as-rules", is_flag=True, help="For a TOKEN: print its order as a scenario with [[order]] rules."
 )

@@ -41,7 +41,7 @@ LINE_LIMIT = 1 << 20
 """Bytes of the longest event line."""
 
 
-@click.command()
+@click.command(short_help="Migrate between two processes.")
 @scenario_options
 @LINK
 @click.option(

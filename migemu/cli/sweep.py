@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from migemu.lab.sweep_baseline import Baseline
 
 
-@click.command()
+@click.command(short_help="Migrate over a grid of settings; how many channels?")
 @study_options
 @click.option(
     "--scan",

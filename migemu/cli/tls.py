@@ -19,13 +19,18 @@ def tls() -> None:
     """Certificates to try encrypted channels with."""
 
 
-@tls.command()
+@tls.command(short_help="Make a test authority and certificates in DIR.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--host", "hosts", multiple=True, help="A name or address of the destination; repeatable.")
-@click.option("--client", default="migemu-source", show_default=True, help="The name of the source.")
+@click.option(
+    "--host", "hosts", metavar="HOST", multiple=True, help="A name or address of the destination; repeatable."
+)
+@click.option(
+    "--client", metavar="NAME", default="migemu-source", show_default=True, help="The name of the source."
+)
 @click.option(
     "--days",
     type=click.FloatRange(min=0.01, max=3650),
+    metavar="DAYS",
     default=30.0,
     show_default=True,
     help="How long the certificates are valid.",
