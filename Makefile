@@ -20,6 +20,9 @@ qemu: $(VENV)/.done
 	tests/qemu/get-qemu.sh
 	MIGEMU_QEMU_SUITE=sid tests/qemu/get-qemu.sh $${XDG_CACHE_HOME:-$$HOME/.cache}/migemu/qemu-11 || \
 		echo "SKIP: no QEMU newer than 10; what needs it skips"
+	MIGEMU_QEMU_TARGET=aarch64 tests/qemu/get-qemu.sh && MIGEMU_QEMU_TARGET=aarch64 MIGEMU_QEMU_SUITE=sid \
+		tests/qemu/get-qemu.sh $${XDG_CACHE_HOME:-$$HOME/.cache}/migemu/qemu-11-aarch64 || \
+		echo "SKIP: not every ARM64 QEMU; what needs it skips"
 	MIGEMU_QEMU_ALL=1 $(BIN)/pytest tests/qemu tests/lab/test_replay_qemu.py
 
 # Every fault at every moment of a migration between real processes, as a table; a quarter of an hour.

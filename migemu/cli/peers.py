@@ -72,7 +72,7 @@ def target_options(command: F) -> F:
         ),
         click.option("--no-multifd", is_flag=True, help="The QEMU has multifd off."),
         click.option(
-            "--ram-block", metavar="ID", help="The QEMU's RAM block. [default: ram0 of none, else pc.ram]"
+            "--ram-block", metavar="ID", help="The QEMU's RAM block. [default: as its machine calls it]"
         ),
         click.option(
             "--machine-version",
@@ -84,7 +84,7 @@ def target_options(command: F) -> F:
             default="none",
             show_default=True,
             metavar="NAME",
-            help="The QEMU's machine type, its whole name: pc-q35-10.0.",
+            help="The QEMU's machine type, its whole name: pc-q35-10.0, virt-10.0.",
         ),
         click.option(
             "--peer",

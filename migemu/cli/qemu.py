@@ -53,7 +53,7 @@ qemu.add_command(rows)
 @QEMU
 def doctor_(program: str | None) -> None:
     """Say which QEMUs are here and what works with each; the exit code is 0 if any is."""
-    launchers = [binary.find(program)] if program else binary.find_all()
+    launchers = [binary.find(program)] if program else binary.find_every()
     for launcher in launchers:
         report = asyncio.run(doctor.examine(launcher))
         click.echo(report.title)

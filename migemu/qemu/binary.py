@@ -16,13 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from migemu.errors import UsageError
+from migemu.qemu.board import BOARDS, Board, board_of
 from migemu.qemu.shim import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PROGRAM: Final = "qemu-system-x86_64"
-"""The only target: what migemu knows of RAM pages and PCI paths is x86's."""
+"""What is looked for where nobody names one."""
+
+PROGRAMS: Final = (PROGRAM, *(f"qemu-system-{target}" for target in BOARDS if not PROGRAM.endswith(target)))
+"""What a folder may hold; the first that is there is meant."""
 
 VFIO_MULTIFD: Final = (10, 0)
 """The first QEMU with VFIO device state over multifd."""
@@ -68,6 +72,11 @@ class Launcher:
         return variables
 
     @property
+    def board(self) -> Board:
+        """The machine of its target."""
+        return board_of(self.program.name)
+
+    @property
     def version_text(self) -> str:
         """For people: ``10.0.13``."""
         return ".".join(map(str, self.version))
@@ -85,7 +94,7 @@ def launcher(path: Path) -> Launcher:
     Raises:
         UsageError: there is none, or it does not start.
     """
-    program = path / "usr/bin" / PROGRAM if path.is_dir() else path
+    program = _inside(path) if path.is_dir() else path
     if not (program.is_file() and os.access(program, os.X_OK)):
         raise UsageError(f"no QEMU program at {program}")
     # Not resolved: the program may be a link into a folder that is another root.
@@ -97,6 +106,12 @@ def launcher(path: Path) -> Launcher:
     shares = (root / "usr/share/qemu", root / "usr/share/seabios")
     command = [str(found), "--library-path", ":".join(map(str, libraries)), str(program)]
     return Launcher(program, _version(command), found, libraries, tuple(s for s in shares if s.is_dir()))
+
+
+def _inside(folder: Path) -> Path:
+    """The program of a folder that a QEMU was unpacked into."""
+    places = [folder / "usr/bin" / name for name in PROGRAMS]
+    return next((place for place in places if place.exists()), places[0])
 
 
 def _version(command: list[str]) -> Version:
@@ -114,10 +129,10 @@ def _version(command: list[str]) -> Version:
     return tuple(map(int, said.groups()))
 
 
-def find_all() -> list[Launcher]:
-    """Every QEMU in the usual places, newest first."""
+def find_all(program: str = PROGRAM) -> list[Launcher]:
+    """Every QEMU of one target in the usual places, newest first."""
     found = []
-    for path in _places():
+    for path in _places(program):
         try:
             found.append(launcher(path))
         except UsageError:  # what does not start is not found; `qemu doctor` asks each place by itself
@@ -125,14 +140,19 @@ def find_all() -> list[Launcher]:
     return sorted(found, key=lambda one: one.version, reverse=True)
 
 
-def _places() -> Iterator[Path]:
-    on_path = shutil.which(PROGRAM)
+def find_every() -> list[Launcher]:
+    """Every QEMU of every target, the PC's first."""
+    return [one for program in PROGRAMS for one in find_all(program)]
+
+
+def _places(program: str) -> Iterator[Path]:
+    on_path = shutil.which(program)
     folders = [default_folder(), *sorted(cache_folder().glob("qemu-*"))]
     if on_path:
         yield Path(on_path)
     for folder in dict.fromkeys(folders):
-        if (folder / "usr/bin" / PROGRAM).exists():
-            yield folder
+        if (folder / "usr/bin" / program).exists():
+            yield folder / "usr/bin" / program
 
 
 def find(path: str | Path | None = None, at_least: Version = (0,)) -> Launcher:

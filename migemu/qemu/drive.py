@@ -13,6 +13,7 @@ from uuid import UUID
 
 from migemu.errors import ConfigError, InvariantError, MigemuError, UsageError
 from migemu.handoff.machine_types import machine_type
+from migemu.qemu.board import board_of_machine
 from migemu.qemu.drive_stream import QemuRamSender, QemuStream, Target
 from migemu.qemu.receive_check import check_ram
 from migemu.qemu.receive_devices import check_usable
@@ -51,7 +52,7 @@ def make_target(machine: str, version: str | None, block: str | None, *, multifd
     Args:
         machine: its machine type's whole name, ``none`` or ``pc-q35-10.0``.
         version: the version that decides about the wire, where the name has none.
-        block: its RAM block; None: ``ram0`` of ``none``, else ``pc.ram``.
+        block: its RAM block; None: ``ram0`` of ``none``, else as the machine itself calls it.
         multifd: whether that is on there.
 
     Raises:
@@ -59,8 +60,9 @@ def make_target(machine: str, version: str | None, block: str | None, *, multifd
     """
     if version is not None and not re.fullmatch(r"\d+\.\d+", version):
         raise UsageError(f"machine version {version!r} is not of the form 7.2")
-    named = block or ("ram0" if machine == "none" else "pc.ram")
-    return Target(machine, named, machine_type(version or machine), multifd)
+    board = board_of_machine(machine)
+    named = block or ("ram0" if machine == "none" else board.block)
+    return Target(machine, named, machine_type(version or machine), multifd, board.page_bits)
 
 
 def for_target(scenario: Scenario, target: Target) -> Scenario:

@@ -43,6 +43,8 @@ class Target:
     version: MachineType = field(default_factory=lambda: machine_type("none"))
     """What decides about the wire: the name's version, or what is known of a machine whose name has none."""
     multifd: bool = True
+    page_bits: int | None = None
+    """What CONFIGURATION must say of the page size, where the target has several."""
 
 
 class QemuStream(Stream):
@@ -55,6 +57,14 @@ class QemuStream(Stream):
         if target.multifd and target.version.flush_word:
             self._barrier = mainwriter.ram_flush()
         self._zeros: list[bytes] = []
+
+    def begin(self) -> None:
+        """File header and CONFIGURATION."""
+        configuration = mainwriter.configuration(
+            self._machine, uuid=self._uuid, target_page_bits=self._target.page_bits
+        )
+        self._main.write(mainwriter.file_header() + configuration)
+        self._begun = True
 
     def ram_setup(self, ram: GuestRam) -> None:
         """SECTION_START of RAM: block list and first barrier."""

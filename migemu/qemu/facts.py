@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from migemu.qemu.standin import DeviceFile, StandIn, section_id
 
 if TYPE_CHECKING:
     from migemu.qemu.binary import Launcher
+    from migemu.qemu.board import Board
 
 KILL_AFTER: Final = 60.0
 """Seconds a QEMU that is only asked questions may live."""
@@ -31,7 +33,7 @@ class Facts:
     package: str
     """Who built it, if it says so."""
     machines: tuple[str, ...]
-    """Versioned q35 machine types, newest first."""
+    """Versioned machine types of its board (q35, virt), newest first."""
     capabilities: frozenset[str]
     """Migration capabilities."""
     vfio: frozenset[str] | None
@@ -41,7 +43,7 @@ class Facts:
 
     @property
     def newest(self) -> str:
-        """The newest q35 machine type."""
+        """The newest of those machine types."""
         return self.machines[0] if self.machines else "none"
 
 
@@ -62,7 +64,7 @@ async def ask(launcher: Launcher) -> Facts:
         return Facts(
             version=".".join(str(version["qemu"][part]) for part in ("major", "minor", "micro")),
             package=version["package"],
-            machines=_q35(machines),
+            machines=_versioned(machines, launcher.board),
             capabilities=frozenset(row["capability"] for row in capabilities),
             vfio=vfio,
             binds=_unable(vfio) or await _bind(launcher, folder),
@@ -88,13 +90,14 @@ def _unable(vfio: frozenset[str] | None) -> str:
     return "" if ENABLE in vfio else f"its vfio-pci has no property {ENABLE}"
 
 
-def _q35(machines: list[dict[str, Any]]) -> tuple[str, ...]:
-    names = [row["name"] for row in machines if row["name"].startswith("pc-q35-")]
+def _versioned(machines: list[dict[str, Any]], board: Board) -> tuple[str, ...]:
+    pattern = re.compile(re.escape(board.machines) + r"\d+(\.\d+)*")
+    names = [row["name"] for row in machines if pattern.fullmatch(row["name"])]
     return tuple(sorted(names, key=_version, reverse=True))
 
 
 def _version(name: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in name.rsplit("-", 1)[1].split(".") if part.isdigit())
+    return tuple(int(part) for part in name.rsplit("-", 1)[1].split("."))
 
 
 async def _bind(launcher: Launcher, folder: Path) -> str:
@@ -104,7 +107,7 @@ async def _bind(launcher: Launcher, folder: Path) -> str:
         standin = StandIn(folder / "vfio", [DeviceFile(section_id(0, 1), state_size=4096)])
         arguments = [
             "-M",
-            "q35,accel=tcg",
+            f"{launcher.board.newest},accel=tcg",
             "-m",
             "16",
             *_QUIET,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from migemu.observe.events import Event
     from migemu.observe.model import Result
     from migemu.qemu.binary import Launcher
+    from migemu.qemu.board import Board
     from migemu.qemu.machine import Machine
     from migemu.scenario import Scenario
 
@@ -59,6 +60,18 @@ class PairOptions:
     """Keep every device's loaded bytes in the run's folder."""
     further: Mapping[str, Mapping[int, Sequence[str]]] = field(default_factory=dict)
     """Lines to add to a side's devices' model.ini, by side and device number."""
+
+    def board(self) -> Board:
+        """Both sides' machine.
+
+        Raises:
+            UsageError: they are of two targets.
+        """
+        source, destination = self.source.board, self.destination.board
+        if source is not destination:
+            told = f"{source.target} and a destination of {destination.target}"
+            raise UsageError(f"a QEMU source of {told} cannot migrate")
+        return source
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +114,7 @@ async def migrate(scenario: Scenario, folder: Path, options: PairOptions) -> Out
         UsageError: the scenario asks for what QEMU does not have, or the shim cannot be built.
     """
     version = min(options.source.version, options.destination.version)
-    plan = Plan(dilated(scenario), version, options.multifd)
+    plan = Plan(dilated(scenario), version, options.multifd, board=options.board())
     source = QemuSide.prepare("source", options.source, plan, folder, further=options.further.get("source"))
     destination = QemuSide.prepare(
         "destination",
@@ -112,7 +125,9 @@ async def migrate(scenario: Scenario, folder: Path, options: PairOptions) -> Out
         further=options.further.get("destination"),
     )
     with source, destination:
-        pair = Pair(options, source, destination, PairLog(scenario, plan.handoff, NativeThreads()))
+        pair = Pair(
+            options, source, destination, PairLog(scenario, plan.handoff, NativeThreads(), plan.board)
+        )
         figures = await _guarded(pair, min(options.limit, plan.scenario.timeouts.total))
     events, result = pair.log.finish()
     return Outcome(result, events, figures, plan.notes())

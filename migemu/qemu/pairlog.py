@@ -13,6 +13,7 @@ from migemu.observe.events import Event
 from migemu.observe.join import join
 from migemu.observe.result import RunEnd, build_result
 from migemu.qemu import tracelog
+from migemu.qemu.board import PC, Board
 from migemu.qemu.traceseen import Seen
 from migemu.scenario import scenario_hash
 
@@ -41,12 +42,14 @@ class PairLog:
         scenario: what was asked for.
         handoff: the hand-off design that runs.
         threads: where the time comes from.
+        board: both sides' machine.
     """
 
-    def __init__(self, scenario: Scenario, handoff: str, threads: Threads) -> None:
+    def __init__(self, scenario: Scenario, handoff: str, threads: Threads, board: Board = PC) -> None:
         self._threads = threads
         self._scenario = scenario
         self._handoff = handoff
+        self._board = board
         self._events: dict[str, list[Event]] = {"source": [], "destination": []}
         self._data: dict[str, dict[str, dict[str, Any]]] = {"source": {}, "destination": {}}
         self._sizes: dict[tuple[str, int], int] = {}
@@ -93,6 +96,7 @@ class PairLog:
         for told in standin.events():
             self._shim(side, dict(told))
         seen = Seen(side, standin.sections(), self._sizes, Counter(self._precopy))
+        seen.interrupt_controller = self._board.interrupt_controller
         if trace.exists():
             with trace.open(errors="replace") as lines:
                 self._events[side] += tracelog.read(lines, seen, self._offset)
@@ -116,7 +120,8 @@ class PairLog:
         sides = {side: self._during(events) for side, events in self._events.items()}
         events = join(sides["source"], sides["destination"])
         scenario = self._scenario.model_dump(mode="json") | {"handoff": self._handoff}
-        scenario["platform"]["needs_interrupt_controller"] = False  # x86 has no such need
+        needs = bool(self._board.interrupt_controller)  # x86 has no such need
+        scenario["platform"]["needs_interrupt_controller"] = needs
         end = RunEnd(exit_code=int(self._failed), exits=self._exits)
         return events, build_result(events, scenario, end, scenario_hash=scenario_hash(self._scenario))
 

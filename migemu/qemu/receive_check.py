@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from migemu.errors import ConfigError, UsageError
+from migemu.qemu.board import BOARDS
 from migemu.ram.guest import PAGE_SIZE
 from migemu.vfio.content import digest_maker
 
@@ -51,7 +52,7 @@ def check_ram(ram: GuestRam, file: Path, name: str | None = None) -> Verdict:
     Args:
         ram: what arrived.
         file: the source's memory; it may be longer than the block.
-        name: the block; None: the largest.
+        name: the block; None: the machine's RAM.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -74,7 +75,7 @@ def check_ram(ram: GuestRam, file: Path, name: str | None = None) -> Verdict:
 
 
 def find_block(ram: GuestRam, name: str | None) -> Block:
-    """The block called `name`, or the largest.
+    """The block called `name`, or a known machine's RAM, or the largest.
 
     Raises:
         UsageError: there is none.
@@ -82,7 +83,8 @@ def find_block(ram: GuestRam, name: str | None) -> Block:
     found = [block for block in ram.blocks if name in (None, block.id)]
     if not found:
         raise UsageError(f"no RAM block {name}; the source has {', '.join(block.id for block in ram.blocks)}")
-    return max(found, key=lambda block: block.size)
+    usual = {board.block for board in BOARDS.values()}  # ARM64's flash may be larger than its RAM
+    return max(found, key=lambda block: (block.id in usual, block.size))
 
 
 def _differing(ram: GuestRam, block: Block, theirs: npt.NDArray[np.uint64]) -> Iterator[int]:

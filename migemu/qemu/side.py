@@ -10,10 +10,12 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from migemu.qemu import guest, migration, shim, tracelog
+from migemu.qemu import guest, guest_arm, migration, shim, tracelog
+from migemu.qemu.board import VIRT
 from migemu.qemu.machine import Machine, Setup, running
 from migemu.qemu.memory import SharedRam
 from migemu.qemu.standin import StandIn
+from migemu.qemu.tracetable import SECTION_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -73,7 +75,7 @@ class QemuSide:
             devices = [plan.destination_device(n, kept[n]) for n in numbers]
         standin = StandIn(folder / name, devices, further)
         asked = plan.scenario.ram
-        ram = SharedRam(asked.total_size())
+        ram = SharedRam(asked.total_size(), plan.board.block)
         if name == "source" and asked.file is not None:
             ram.load(asked.file)
         elif name == "source":
@@ -83,7 +85,7 @@ class QemuSide:
     @property
     def writes(self) -> bool:
         """Whether the source's guest dirties RAM."""
-        return self.plan.scenario.ram.dirty_rate > 0
+        return self.plan.scenario.ram.dirty_rate > 0 and self.plan.board.writes
 
     @property
     def trace(self) -> Path:
@@ -94,14 +96,13 @@ class QemuSide:
         """The process; `limit` is how long the migration may take, in seconds."""
         machine = f"{self.plan.machine()},accel=tcg,memory-backend={self.ram.block}"
         source = self.name == "source"
-        rom = guest.firmware(self.folder / f"{self.name}.rom", writes=self.writes, source=source)
         return Setup(
             self.launcher,
             [
                 *("-machine", machine, "-m", f"{self.ram.size // 1024}k", *self.ram.backend()),
                 *("-nodefaults", "-display", "none", "-uuid", str(self.plan.scenario.migration_uuid())),
                 *(["-S"] if source else ["-incoming", "defer"]),
-                *(*rom, *tracelog.arguments(self.trace)),
+                *(*self._firmware(), *tracelog.arguments(self.trace, *self._sections())),
                 *self.standin.arguments(self.plan.properties()),
             ],
             self.folder,
@@ -111,6 +112,17 @@ class QemuSide:
             fds=(self.ram.fd,),
             kill_after=limit + MARGIN,
         )
+
+    def _firmware(self) -> list[str]:
+        """The guest."""
+        image = self.folder / f"{self.name}.rom"
+        if self.plan.board is VIRT:
+            return guest_arm.firmware(image)
+        return guest.firmware(image, writes=self.writes, source=self.name == "source")
+
+    def _sections(self) -> tuple[str, ...]:
+        """Trace points that tell when the interrupt controller is in, where that matters."""
+        return SECTION_POINTS if self.plan.board.interrupt_controller else ()
 
     @contextlib.asynccontextmanager
     async def running(self, limit: float) -> AsyncIterator[Machine]:

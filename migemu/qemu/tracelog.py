@@ -31,9 +31,9 @@ _NEW: Final = re.compile(r"(\d{4}-\d\d-\d\dT\S+Z) (\w+) ?(.*)")
 _ROLES: Final = (("vfio_load_", "load"), ("config_", "load"), ("vfio_save_", "save"))
 
 
-def arguments(path: Path) -> list[str]:
-    """QEMU's options that write the trace points wanted to `path`."""
-    traces = [word for name in TRACE_POINTS for word in ("-trace", name)]
+def arguments(path: Path, *more: str) -> list[str]:
+    """QEMU's options that write the trace points wanted, and `more`, to `path`."""
+    traces = [word for name in (*TRACE_POINTS, *more) for word in ("-trace", name)]
     return ["-msg", "timestamp=on", "-D", str(path), *traces]
 
 

@@ -47,6 +47,7 @@ class Seen:
         sections: section ids by QEMU's names of VFIO devices (the last part of their sysfsdev).
         sizes: bytes of a device's packet by (section id, idx), as its source device told them.
         precopy: bytes of pre-copy data by section id, as told by the source device; counted down.
+        interrupt_controller: its section, where it is to be told when that is in.
     """
 
     side: str
@@ -54,6 +55,8 @@ class Seen:
     sizes: Mapping[tuple[str, int], int] = field(default_factory=dict)
     precopy: Counter[str] = field(default_factory=Counter)
     """Bytes of a device that still come before its stop-copy data, where both use the main channel."""
+    interrupt_controller: str = ""
+    """Section of the platform's, where devices' configs must come after it."""
     blocks: Counter[str] = field(default_factory=Counter)
     """Stop-copy blocks of a device that came over the main channel."""
     channels: dict[str, int] = field(default_factory=dict)

@@ -185,6 +185,12 @@ def _run_state(_: Seen, line: Line) -> Iterator[Said]:
         yield "vm_state", {"running": after, "runnable": True}
 
 
+def _section_in(seen: Seen, line: Line) -> Iterator[Said]:
+    """``arm_gicv3 end/0`` (10.0) or ``arm_gicv3`` (11.1): a section, or a part of one, was loaded well."""
+    if line.words[0] == seen.interrupt_controller and line.words[1:] in ((), ("end/0",)):
+        yield "interrupt_controller_loaded", {THREAD: INCOMING}
+
+
 def _load_setup(seen: Seen, line: Line) -> Iterator[Said]:
     """Devices tell their own states, step by step; of QEMU's word only the begin of a load is needed."""
     if seen.side == "destination" and line.words[-1] == "RESUMING":
@@ -223,8 +229,13 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "vfio_load_state_device_buffer_end": _of_device("config_ready"),
     "vfio_load_device_config_state_start": _config_start,
     "vfio_load_device_config_state_end": _config_end,
+    "vmstate_load_state_end": _section_in,
+    "vmstate_load_state_success": _section_in,
 }
 """What each trace point's line says, in our events."""
 
-TRACE_POINTS: Final = tuple(HANDLERS)
+SECTION_POINTS: Final = ("vmstate_load_state_end", "vmstate_load_state_success")
+"""Wanted only where a platform's section matters: each structure of each section passes them."""
+
+TRACE_POINTS: Final = tuple(name for name in HANDLERS if name not in SECTION_POINTS)
 """What to switch on. QEMU warns of a name it does not know and goes on, so one list serves all versions."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from migemu.errors import UsageError
+from migemu.qemu.board import PC, Board
 from migemu.qemu.standin import DeviceFile
 from migemu.scenario import Link
 from migemu.vfio.states import State
@@ -54,6 +55,8 @@ class Plan:
     """The older side's."""
     multifd: bool = True
     """Whether the multifd capability is on at all."""
+    board: Board = PC
+    """Both sides' machine."""
 
     def __post_init__(self) -> None:
         if self.scenario.handoff not in HANDOFFS:
@@ -76,7 +79,12 @@ class Plan:
 
     def machine(self) -> str:
         """QEMU's name of the machine type."""
-        return "pc-q35-" + ".".join(map(str, self.machine_version()))
+        return self.board.machine(self.machine_version())
+
+    @property
+    def halts(self) -> bool:
+        """Whether RAM is not written to although the scenario asks for it."""
+        return self.scenario.ram.dirty_rate > 0 and not self.board.writes
 
     def properties(self) -> dict[str, str]:
         """Properties of each VFIO device."""
@@ -154,9 +162,10 @@ class Plan:
         asked = self.scenario
         found = [
             (asked.handoff != self.handoff, f"hand-off {self.handoff} runs, not {asked.handoff}"),
-            (self.machine() != f"pc-q35-{asked.machine}", f"the machine type is {self.machine()}"),
+            (self.machine() != PC.machines + asked.machine, f"the machine type is {self.machine()}"),
             (asked.migration.packet_size != PACKET, "device packets are of 1 MiB, QEMU's size"),
             (any(d.config_save_time for d in asked.device), "saving config takes no time of the device's"),
+            (self.halts, f"nobody writes to RAM: the guest of an {self.board.target} machine only halts"),
             (asked.link != Link(), "the link is not slowed down"),
             (bool(asked.device), "a device's config state is QEMU's: 256 bytes of PCI config and its words"),
         ]

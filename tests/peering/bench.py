@@ -98,7 +98,7 @@ class OldPlan(Plan):
 
 
 def plan_of(asked: Scenario, launcher: Launcher, machine: str, *, multifd: bool = True) -> Plan:
-    plan = OldPlan(asked, launcher.version, multifd)
+    plan = OldPlan(asked, launcher.version, multifd, launcher.board)
     object.__setattr__(plan, "machine_type", tuple(int(part) for part in machine.split(".")))
     return plan
 

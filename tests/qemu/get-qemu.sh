@@ -1,19 +1,26 @@
 #!/usr/bin/env bash
-# Unpack a newer Debian's qemu-system-x86 into a folder, beside whatever the machine has installed.
+# Unpack a newer Debian's QEMU into a folder, beside whatever the machine has installed.
 #
 #   tests/qemu/get-qemu.sh [FOLDER]
 #
-# FOLDER defaults to $MIGEMU_QEMU_DIR, then ~/.cache/migemu/qemu-10. Nothing outside FOLDER is touched: apt
+# FOLDER defaults to $MIGEMU_QEMU_DIR, then ~/.cache/migemu/qemu-10 (qemu-10-aarch64 for ARM64's). Nothing outside FOLDER is touched: apt
 # gets a state of its own in there, packages are unpacked and never installed, no maintainer script runs, no
 # root is needed. Packages come from the mirror this machine's own apt is set up with, and apt checks their
 # signatures against Debian's keyring. A second call with a complete FOLDER ends at once.
 #
 #   MIGEMU_QEMU_SUITE   the Debian suite to take it from (default: trixie, whose QEMU is 10.0)
+#   MIGEMU_QEMU_TARGET  x86_64 (the default) or aarch64: which program
 #   MIGEMU_QEMU_MIRROR  a Debian mirror's address, where apt is set up with none
 set -euo pipefail
 
 suite=${MIGEMU_QEMU_SUITE:-trixie}
-folder=${1:-${MIGEMU_QEMU_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/migemu/qemu-10}}
+target=${MIGEMU_QEMU_TARGET:-x86_64}
+case $target in
+    x86_64) package=qemu-system-x86 default=${MIGEMU_QEMU_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/migemu/qemu-10} ;;
+    aarch64) package=qemu-system-arm default=${XDG_CACHE_HOME:-$HOME/.cache}/migemu/qemu-10-aarch64 ;;
+    *) echo "get-qemu: MIGEMU_QEMU_TARGET is x86_64 or aarch64, not $target" >&2; exit 2 ;;
+esac
+folder=${1:-$default}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 die() { echo "get-qemu: $*" >&2; exit 1; }
@@ -55,13 +62,13 @@ private() {
 }
 log=$work/apt/log
 private update >"$log" 2>&1 || { tail -n 5 "$log" >&2; die "apt-get update of $suite failed"; }
-private install -y --download-only --no-install-recommends qemu-system-x86 >"$log" 2>&1 ||
-    { tail -n 5 "$log" >&2; die "downloading qemu-system-x86 from $suite failed"; }
+private install -y --download-only --no-install-recommends "$package" >"$log" 2>&1 ||
+    { tail -n 5 "$log" >&2; die "downloading $package from $suite failed"; }
 for deb in "$work"/apt/archives/*.deb; do
     dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$work/root" --no-same-owner --keep-directory-symlink \
         --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*'
 done
-[ -x "$work/root/usr/bin/qemu-system-x86_64" ] || die "no qemu-system-x86_64 in the packages of $suite"
+[ -x "$work/root/usr/bin/qemu-system-$target" ] || die "no qemu-system-$target in the packages of $suite"
 
 echo "$suite" >"$work/root/.complete"
 # Only this script's own earlier work is ever replaced.

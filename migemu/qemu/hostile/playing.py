@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from migemu.errors import UsageError
+from migemu.qemu.board import PC
 from migemu.qemu.hostile.destination_bench import DestinationBench
 from migemu.qemu.hostile.pulse import Patience
 from migemu.qemu.hostile.source_bench import play_to_source
@@ -21,8 +23,10 @@ async def play(row: Row, launcher: Launcher, patience: Patience | None = None) -
 
     Raises:
         PeerError: the QEMU did not start.
-        UsageError: it needs the VFIO shim, which cannot be built.
+        UsageError: it is not a PC's, or needs the VFIO shim, which cannot be built.
     """
+    if launcher.board is not PC:
+        raise UsageError(f"the rows are a PC's; {launcher.program} is an {launcher.board.target}'s")
     patience = patience or Patience()
     with tempfile.TemporaryDirectory(prefix="migemu-row-") as folder:
         if row.sink is not None:
