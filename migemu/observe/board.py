@@ -99,8 +99,9 @@ class Board:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """State bytes per device, by the side that knows."""
-        return {**self.progress("destination").sizes, **self.progress("source").sizes}
+        """State bytes per device, by the side that knows; what the device dirtied meanwhile comes on top."""
+        told = {**self.progress("destination").sizes, **self.progress("source").sizes}
+        return {name: max(size, self.loaded.get(name, 0)) for name, size in told.items()}
 
     @property
     def saved(self) -> dict[str, int]:

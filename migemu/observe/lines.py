@@ -26,15 +26,22 @@ def line(event: Event, began: float) -> str | None:
 
 
 def progress(board: Board) -> str:
-    """One line for everything that moves, by what `board` was told last."""
-    parts = [f"RAM {size(board.ram_sent)} sent"]
+    """One line for everything that moves, by what `board` was told last; of a side alone, what it knows."""
+    if "source" not in board.heard and not board.ram_sent:
+        return "nothing has come yet"
+    parts = [f"RAM {size(board.ram_sent)} {'sent' if 'source' in board.heard else 'received'}"]
     if board.ram_pending is not None:
         parts.append(f"{size(board.ram_pending)} pending")
     parts.append(rate(board.rate))
-    if board.sizes:
-        loaded = f"devices {size(sum(board.loaded.values()))} of {size(sum(board.sizes.values()))} loaded"
-        parts += [loaded, f"{size(sum(board.queued.values()))} queued"]
-    return ", ".join(parts)
+    return ", ".join([*parts, *_device_progress(board)])
+
+
+def _device_progress(board: Board) -> list[str]:
+    whole = f" of {size(sum(board.sizes.values()))}" if board.sizes else ""
+    if "destination" in board.heard and board.loaded:
+        loaded, queued = sum(board.loaded.values()), sum(board.queued.values())
+        return [f"devices {size(loaded)}{whole} loaded", f"{size(queued)} queued"]
+    return [f"devices {size(sum(board.saved.values()))}{whole} saved"] if board.saved else []
 
 
 def _round(event: Event) -> str:

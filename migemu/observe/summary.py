@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -12,7 +13,7 @@ from migemu.observe.dilation import scaled_back
 from migemu.observe.figures import PART_LABELS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console
 
@@ -24,10 +25,26 @@ ROOM = 16
 LABEL = 15
 """Cells for the name in front of a line."""
 
+NARROWEST = 46
+"""Cells of the downtime's figures. A terminal that has less folds the lines itself: nothing is cut off."""
+
+WIDEST = 1000
+"""Cells to measure a table in."""
+
+FIRST_TO_GO = ("queue\npeak", "config\nsize", "ready\nms", "config\nms", "wait\nms", "load\nms")
+"""Columns that a narrow terminal does without, in this order; all are in result.json."""
+
 
 def print_summary(result: Result, console: Console) -> None:
     """Print all of it; a dilated run's figures are scaled back and marked."""
-    result = scaled_back(result)
+    console.width = max(console.width, NARROWEST)
+    with console.capture() as printed:
+        _parts(scaled_back(result), console)
+    for line in printed.get().splitlines():
+        console.file.write(f"{line.rstrip()}\n")  # the cells of a table are padded
+
+
+def _parts(result: Result, console: Console) -> None:
     _head(result, console)
     _downtime(result, console)
     _amounts(result, console)
@@ -83,10 +100,10 @@ def _downtime(result: Result, console: Console) -> None:
     table.add_column(min_width=18)
     table.add_column(justify="right", min_width=9)
     table.add_column()
-    width = max(10, min(48, console.width - LABEL - 34))
+    width = max(0, min(48, console.width - LABEL - 34))
     before = 0.0
     for name, t in parts:
-        bar = bars.span(before / whole, (before + t) / whole, width, bars.fills(console)[0])
+        bar = bars.span(before / whole, (before + t) / whole, width, bars.fills(console)[0]) if width else ""
         head = "downtime" if not before else ""
         table.add_row(head, PART_LABELS[name], f"{amounts.ms(t)} ms", Text(bar, "cyan"))
         before += t
@@ -100,10 +117,11 @@ def _amounts(result: Result, console: Console) -> None:
         pages = f"{amounts.count(ram.pages, 'page')} + {ram.zero_pages} zero"
         rounds = f"{pages} in {amounts.count(ram.rounds, 'round')}"
         _line(console, "RAM", f"{amounts.size(ram.bytes)}, {rounds}, {amounts.rate(ram.bandwidth)}")
-    data = sum(device.data_bytes for device in result.devices)
     if result.devices:
         many = amounts.count(len(result.devices), "device")
-        _line(console, "device state", f"{amounts.size(data)} of {many}, {amounts.rate(rates.device_state)}")
+        data = sum(_data(result, device) for device in result.devices)
+        speed = "" if rates.device_state is None else f", {amounts.rate(rates.device_state)}"
+        _line(console, "device state", f"{amounts.size(data)} of {many}{speed}")
     if result.channels:
         shares = [channel.share for channel in result.channels]
         spread = f"{amounts.percent(min(shares))} to {amounts.percent(max(shares))} of the bytes each"
@@ -115,19 +133,41 @@ def _amounts(result: Result, console: Console) -> None:
         _line(console, "BQL held", f"{held}, most of it {where}, longest {amounts.time(most.longest)}")
 
 
+def _source_alone(result: Result) -> bool:
+    """Whether what the destination knows is missing, which is most of what there is to tell."""
+    return "destination" in result.missing
+
+
+def _data(result: Result, device: DeviceResult) -> int:
+    return device.sent_bytes if _source_alone(result) else device.data_bytes
+
+
+def _columns(result: Result) -> dict[str, Callable[[DeviceResult], str]]:
+    """What is told of a device: of how it was loaded, unless only the source is known."""
+    saved = {"\ndata": lambda device: amounts.size(_data(result, device))}
+    if _source_alone(result):
+        return saved | {"save\nms": lambda device: amounts.ms(device.save)}
+    return saved | {
+        "config\nsize": lambda device: amounts.size(device.config_bytes),
+        "queue\npeak": lambda device: amounts.size(device.queued_peak),
+        "wait\nms": lambda device: amounts.ms(device.wait),
+        "load\nms": lambda device: amounts.ms(device.load),
+        "ready\nms": lambda device: amounts.ms(device.ready_wait),
+        "config\nms": lambda device: amounts.ms(device.config_load),
+        "total\nms": lambda device: amounts.ms(device.total),
+    }
+
+
 def _devices(result: Result, console: Console) -> None:
     if not result.devices:
         return
-    shown = _slowest(result.devices)
-    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="dim")
-    table.add_column("device", overflow="fold", style="bold")
-    sized = ("\ndata", "config\nsize", "queue\npeak")
-    for name in (*sized, *(f"{name}\nms" for name in ("wait", "load", "ready", "config", "total"))):
-        table.add_column(name, justify="right", no_wrap=True)
-    for device in shown:
-        sizes = (device.data_bytes, device.config_bytes, device.queued_peak)
-        times = (device.wait, device.load, device.ready_wait, device.config_load, device.total)
-        table.add_row(_short(device.device), *map(amounts.size, sizes), *map(amounts.ms, times))
+    shown, columns = _slowest(result.devices), _columns(result)
+    table = _table(shown, columns)
+    for name in FIRST_TO_GO:
+        if Measurement.get(console, console.options.update(width=WIDEST), table).maximum <= console.width:
+            break
+        columns.pop(name, None)
+        table = _table(shown, columns)
     console.print()
     console.print(table)
     if len(shown) < len(result.devices):
@@ -135,6 +175,16 @@ def _devices(result: Result, console: Console) -> None:
             Text(f"the {len(shown)} slowest of {len(result.devices)}; all are in result.json", "dim")
         )
     console.print()
+
+
+def _table(shown: Sequence[DeviceResult], columns: Mapping[str, Callable[[DeviceResult], str]]) -> Table:
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="dim")
+    table.add_column("device", overflow="fold", style="bold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for device in shown:
+        table.add_row(_short(device.device), *(tell(device) for tell in columns.values()))
+    return table
 
 
 def _slowest(devices: Sequence[DeviceResult]) -> list[DeviceResult]:
@@ -155,13 +205,16 @@ def _verdicts(result: Result, console: Console) -> None:
     if wrong:
         _line(console, "verification", f"{wrong} of {len(checked)} digests DIFFER", "bold red")
     else:
-        agree = f"{len(checked)} digests agree" if checked else "nothing was compared"
+        nothing = f"nothing was compared{' on this side' if result.missing else ''}"
+        agree = f"{len(checked)} digests agree" if checked else nothing
         _line(console, "verification", agree, "green" if checked else "yellow")
+    alone = _source_alone(result)
     held = [item.name for item in result.invariants if item.ok]
     unseen = [item.name for item in result.invariants if item.ok is None]
     broken = len(result.broken())  # each is a reason and has its line above
     _line(console, "invariants", _kept(held, unseen, broken), "red" if broken else "green")
-    where = {"both": "both sides' VMs may run", "none": "no side's VM may run", "unknown": "not known"}
+    gone = "given up by the source" if alone and result.verdict == "completed" else "not known"
+    where = {"both": "both sides' VMs may run", "none": "no side's VM may run", "unknown": gone}
     _line(console, "VM", where.get(result.runnable, f"may run on the {result.runnable}"))
     if result.suppressed_events:
         kept = f"{result.suppressed_events} packet events counted, not kept (limits.events)"

@@ -217,7 +217,7 @@ class Session:
             ram_size=self.guest.ram.size,
             channels=list(self._parts.channels.sent),
             devices={device.model.name: device.data_bytes for device in devices},
-            sizes={device.model.name: device.source.size for device in devices},
+            sizes={device.model.name: device.source.size + device.precopy_bytes for device in devices},
             states={device.model.name: str(device.state) for device in devices},
             cpu=used.cpu,
             memory=used.memory,

@@ -7,7 +7,7 @@ import threading
 import pytest
 from rich.console import Console
 
-from migemu.observe import bars
+from migemu.observe import bars, lines
 from migemu.observe.board import Board
 from migemu.observe.boardview import draw
 from migemu.observe.events import Event
@@ -215,3 +215,25 @@ def test_more_channels_than_cells_are_averaged() -> None:
 def test_a_span_lies_in_its_place() -> None:
     assert bars.span(0.5, 0.75, 8, "#") == "    ##"
     assert bars.span(1.0, 1.0, 8, "#") == "       #"
+
+
+def test_of_a_side_alone_a_line_says_what_it_knows() -> None:
+    def told(side: str, progress: Progress) -> str:
+        board = Board()
+        board.feed(at(0.0, side, progress))
+        return lines.progress(board)
+
+    assert told("destination", Progress(ram_size=MIB)) == "nothing has come yet"
+    received = Progress(ram_sent=MIB, devices={"d": MIB}, queued={"d": 5})
+    assert (
+        told("destination", received) == "RAM 1.00 MiB received, 0 B/s, devices 1.00 MiB loaded, 5 B queued"
+    )
+    sent = Progress(ram_sent=MIB, devices={"d": MIB}, sizes={"d": 2 * MIB})
+    assert told("source", sent) == "RAM 1.00 MiB sent, 0 B/s, devices 1.00 MiB of 2.00 MiB saved"
+
+
+def test_no_device_is_loaded_beyond_its_size() -> None:
+    board = Board()
+    board.feed(at(0.0, "source", Progress(sizes={"d": MIB})))
+    board.feed(at(0.1, "destination", Progress(devices={"d": MIB + 5})))  # what it dirtied came on top
+    assert board.sizes == {"d": MIB + 5}

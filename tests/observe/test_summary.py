@@ -43,7 +43,15 @@ def test_a_pipe_gets_neither_escapes_nor_wide_lines(story: Story) -> None:
     for width in (80, 100):
         text = summary(story.result(), width)
         assert "\x1b" not in text
+        assert text == "\n".join(map(str.rstrip, text.splitlines())) + "\n"
         assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_narrow_terminal_does_without_columns_but_cuts_no_figure(story: Story) -> None:
+    text = summary(story.result(), 40)
+    assert "…" not in text
+    assert "0000:00:01.0  3.00 MiB  14.0  15.0   59.2" in text
+    assert "save iterables       40.0 ms" in text
 
 
 def test_the_downtimes_parts_lie_end_to_end(story: Story) -> None:
@@ -121,3 +129,16 @@ def test_sizes_and_milliseconds_line_up_in_columns() -> None:
     ]
     assert [amounts.ms(value) for value in (None, 0.2834, 12.3456)] == ["-", "283.4", "12346"]
     assert amounts.count(1, "device") == "1 device"
+
+
+def test_a_source_alone_tells_what_it_saved_and_leaves_the_rest_to_the_destination(story: Story) -> None:
+    story.destination.clear()
+    text = summary(story.result())
+    for line in (
+        "device state    6.00 MiB of 2 devices",
+        "0000:00:01.0  3.00 MiB  34.0",
+        "verification    nothing was compared on this side",
+        "VM              given up by the source",
+    ):
+        assert line in text
+    assert "queue" not in text
