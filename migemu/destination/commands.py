@@ -8,16 +8,13 @@ from migemu import __version__
 from migemu.errors import LimitError, PeerRefusedError, WireError
 from migemu.handoff import agreement
 from migemu.wire import extension, records, returnpath
+from migemu.wire import mainstream as ms
 from migemu.wire.text import decode_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from migemu.handoff.base import Handoff, Machine
-
-MIG_CMD_OPEN_RETURN_PATH = 1
-MIG_CMD_PING = 2
-MIG_CMD_SWITCHOVER_START = 11
 
 
 class Commands:
@@ -57,9 +54,9 @@ class Commands:
             told = f"more than limits.max_commands = {self._max_commands}"
             raise LimitError(told, limit="limits.max_commands", channel="main")
         acts = {
-            MIG_CMD_OPEN_RETURN_PATH: self._open_return_path,
-            MIG_CMD_PING: self._ping,
-            MIG_CMD_SWITCHOVER_START: self._switchover_start,
+            ms.OPEN_RETURN_PATH: self._open_return_path,
+            ms.PING: self._ping,
+            ms.SWITCHOVER_START: self._switchover_start,
             extension.CMD_EXTENSION: self._extension,
             extension.CMD_CLOCK: self._clock,
             extension.CMD_SEND_NON_ITERABLE: self._send_non_iterable,

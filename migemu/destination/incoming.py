@@ -14,6 +14,7 @@ from migemu.destination.mainchannel import End
 from migemu.errors import ConnectionLostError, MigemuError, WireError
 from migemu.handoff import agreement
 from migemu.handoff.machine_types import machine_type
+from migemu.wire import mainstream as ms
 from migemu.wire import records, returnpath
 from migemu.wire import vfio as words
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from migemu.handoff.base import Handoff, Machine, Slot
     from migemu.ram import GuestRam, RamLoad
     from migemu.threads.sync import Queue
-
-INTERRUPT_CONTROLLER = "migemu-gic"
 
 
 class Memory(Protocol):
@@ -229,7 +228,7 @@ class Incoming(Commands):
 
     def _opaque(self, record: records.Opaque) -> None:
         """A platform device of migemu's own: the interrupt controller, or state that asks for nothing."""
-        if record.section.idstr != INTERRUPT_CONTROLLER:
+        if record.section.idstr != ms.INTERRUPT_CONTROLLER:
             return
         self._machine.threads.sleep(self._machine.interrupt_controller_load_time)
         self._machine.platform.interrupt_controller_loaded()

@@ -33,16 +33,6 @@ class MachineType:
         """MIG_CMD_SWITCHOVER_START is sent (send-switchover-start, 10.0+)."""
         return self.version >= (10, 0)
 
-    @property
-    def multifd_transfer(self) -> bool:
-        """VFIO devices may send their state over multifd (x-migration-multifd-transfer, 10.0+)."""
-        return self.version >= (10, 0)
-
-    @property
-    def load_config_after_iter(self) -> bool:
-        """Config may be held for CONFIG_LOAD_READY (x-migration-load-config-after-iter, 10.1+)."""
-        return self.version >= (10, 1)
-
     def __str__(self) -> str:
         return "unversioned" if self.version == NEWEST else "{}.{}".format(*self.version)
 

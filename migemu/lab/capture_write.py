@@ -108,7 +108,6 @@ class ConnectionTape:
         self._writer = writer
         self._conn = conn
         self._file = ""
-        self._return = ""
         self._early = bytearray()
 
     def named(self, channel: Channel) -> None:

@@ -186,7 +186,6 @@ class Session:
         self.lock = threads.lock("session")
         self.over = threads.condition(self.lock, "migration over")
         self._done = False
-        self.cleaned_up = False
         core.abort.on_abort(lambda _: self.done())
 
     def done(self) -> None:
@@ -201,7 +200,6 @@ class Session:
         self._end_connections()
         if not self._core.cleanup(math.inf):
             raise InvariantError("a thread did not end", invariant="ends")
-        self.cleaned_up = True
 
     def _await_end(self) -> None:
         """Wait until the migration is over."""

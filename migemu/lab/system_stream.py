@@ -12,6 +12,7 @@ from migemu.handoff.design import Carrier
 from migemu.handoff.machine_types import machine_type
 from migemu.lab.system_payload import CONFIG, SIZE, Piece, span_of
 from migemu.wire import extension, records
+from migemu.wire import mainstream as ms
 from migemu.wire import vfio as words
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from migemu.scenario import Scenario
     from migemu.wire.buffers import Buffer
 
-INTERRUPT_CONTROLLER = "migemu-gic"
 GIC_ID = 99
 FIRST_ID = 16
 """Section ids of devices count from here; ``ram`` has 2."""
@@ -61,7 +61,7 @@ def prelude(machine: str, devices: Iterable[str]) -> tuple[Any, ...]:
 
 def switchover_start() -> Burst:
     """MIG_CMD_SWITCHOVER_START."""
-    return burst("SWITCHOVER_START", records.Command(11, b""))
+    return burst("SWITCHOVER_START", records.Command(ms.SWITCHOVER_START, b""))
 
 
 def send_non_iterable() -> Burst:
@@ -111,8 +111,8 @@ def device_end(device: str, number: int, blocks: int = 0, size: int = SIZE) -> B
 
 def interrupt_controller() -> Burst:
     """The platform's own non-iterable section, in front of every device's."""
-    body = records.Opaque(records.Section(INTERRUPT_CONTROLLER), b"gic")
-    section = records.SectionFull(GIC_ID, INTERRUPT_CONTROLLER, 0, 1)
+    body = records.Opaque(records.Section(ms.INTERRUPT_CONTROLLER), b"gic")
+    section = records.SectionFull(GIC_ID, ms.INTERRUPT_CONTROLLER, 0, 1)
     return burst("interrupt controller", section, body, records.Footer(GIC_ID))
 
 

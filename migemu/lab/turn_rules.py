@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from migemu.handoff.design import Carrier
-from migemu.lab.system_stream import INTERRUPT_CONTROLLER
 from migemu.lab.system_traffic import buffers_of
 from migemu.lab.turns import ARRIVES, BROKEN, CONFIG_BEGINS, CONTROLLER, INCOMING, OBEYS
 from migemu.wire import extension, mainstream
@@ -130,7 +129,7 @@ def _stops(turns: Turns, design: Design) -> Iterator[tuple[str, str, int | None]
             yield "section-end", 'record = "SectionEnd", nth = 1', ends
         elif design.send_non_iterable:
             yield name.lower(), f'command = "{name}"', turns.place(OBEYS, command=str(number))
-    controller = f'record = "SectionFull", section = "{INTERRUPT_CONTROLLER}"'
+    controller = f'record = "SectionFull", section = "{mainstream.INTERRUPT_CONTROLLER}"'
     yield "interrupt-controller", controller, turns.place(CONTROLLER)
     yield from _configs(turns, design)
 

@@ -14,7 +14,7 @@ import numpy as np
 from migemu.handoff.machine_types import MachineType, machine_type
 from migemu.ram.guest import PAGE_SIZE
 from migemu.source.ramsend import RamSender
-from migemu.source.stream import FIRST_DEVICE_SECTION, RAM_SECTION, VERSION_RAM, VERSION_VFIO, Stream
+from migemu.source.stream import FIRST_DEVICE_SECTION, RAM_SECTION, Stream
 from migemu.wire import mainstream as ms
 from migemu.wire import mainwriter
 from migemu.wire import vfio as words
@@ -69,7 +69,7 @@ class QemuStream(Stream):
     def ram_setup(self, ram: GuestRam) -> None:
         """SECTION_START of RAM: block list and first barrier."""
         blocks = mainwriter.ram_blocks(RamBlock(block.id, block.size) for block in ram.blocks if block.size)
-        head = mainwriter.section_start(RAM_SECTION, ms.RAM_SECTION, 0, VERSION_RAM)
+        head = mainwriter.section_start(RAM_SECTION, ms.RAM_SECTION, 0, ms.RAM_SECTION_VERSION)
         self._section(head, blocks)
 
     def ram_barrier(self, *, last: bool) -> None:
@@ -104,7 +104,8 @@ class QemuStream(Stream):
             super().device_full(number, device, design, buffers=buffers, config=None)
             return
         section = FIRST_DEVICE_SECTION + number
-        head = mainwriter.section_full(section, device.model.name, device.model.instance, VERSION_VFIO)
+        name, instance = device.model.name, device.model.instance
+        head = mainwriter.section_full(section, name, instance, ms.VFIO_SECTION_VERSION)
         body = mainwriter.vfio_config(config) + mainwriter.vfio_word(words.END_OF_STATE)
         self._main.write(head + body + mainwriter.footer(section))
 

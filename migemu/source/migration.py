@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from migemu import __version__
 from migemu.errors import MigemuError, PeerRefusedError, PeerUncertainError
 from migemu.handoff import agreement
-from migemu.source import stream
 from migemu.source.precopy import Precopy
 from migemu.source.switchover import Switchover
 from migemu.wire import extension
+from migemu.wire import mainstream as ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,8 +120,8 @@ class Migration:
             announcement = extension.encode_announcement(__version__, features)
             parts.stream.command(extension.CMD_EXTENSION, announcement)
         if parts.scenario.migration.return_path:
-            parts.stream.command(stream.MIG_CMD_OPEN_RETURN_PATH)
-            parts.stream.command(stream.MIG_CMD_PING, (1).to_bytes(4))
+            parts.stream.command(ms.OPEN_RETURN_PATH)
+            parts.stream.command(ms.PING, (1).to_bytes(4))
         if parts.extended:
             self._meet()
         parts.ram.sync()

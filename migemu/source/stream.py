@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from migemu.handoff.design import Carrier
 from migemu.wire import extension, mainwriter
+from migemu.wire import mainstream as ms
 from migemu.wire import vfio as words
 from migemu.wire.records import RamBlock
 
@@ -18,13 +19,6 @@ if TYPE_CHECKING:
 RAM_SECTION = 2
 """QEMU numbers sections in the order of their registration; `ram` comes early."""
 FIRST_DEVICE_SECTION = 16
-VERSION_RAM = 4
-VERSION_VFIO = 1
-PLATFORM_SECTIONS = ("migemu-gic",)
-
-MIG_CMD_OPEN_RETURN_PATH = 1
-MIG_CMD_PING = 2
-MIG_CMD_SWITCHOVER_START = 11
 
 
 class Stream:
@@ -71,7 +65,7 @@ class Stream:
         """SECTION_START of RAM with its block list, and its first barrier (the SYNCs are out already)."""
         blocks = [RamBlock(block.id, block.size) for block in ram.blocks if block.size]
         self._main.write(
-            mainwriter.section_start(RAM_SECTION, "ram", 0, VERSION_RAM)
+            mainwriter.section_start(RAM_SECTION, "ram", 0, ms.RAM_SECTION_VERSION)
             + mainwriter.ram_blocks(blocks)
             + mainwriter.ram_flush()
             + mainwriter.ram_eos()
@@ -90,7 +84,9 @@ class Stream:
         """SECTION_START of a VFIO device."""
         section = FIRST_DEVICE_SECTION + number
         body = mainwriter.vfio_word(words.DEV_SETUP_STATE) + mainwriter.vfio_word(words.END_OF_STATE)
-        head = mainwriter.section_start(section, device.model.name, device.model.instance, VERSION_VFIO)
+        head = mainwriter.section_start(
+            section, device.model.name, device.model.instance, ms.VFIO_SECTION_VERSION
+        )
         self._main.write(head + body + mainwriter.footer(section))
 
     def device_part_begin(self, number: int) -> None:
@@ -124,7 +120,9 @@ class Stream:
     ) -> None:
         """SECTION_FULL of a VFIO device: what the design puts there."""
         section = FIRST_DEVICE_SECTION + number
-        head = mainwriter.section_full(section, device.model.name, device.model.instance, VERSION_VFIO)
+        head = mainwriter.section_full(
+            section, device.model.name, device.model.instance, ms.VFIO_SECTION_VERSION
+        )
         self._main.write(head + device_body(design, buffers, config) + mainwriter.footer(section))
 
     def finish(self, description: dict[str, Any]) -> None:

@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING
 from migemu.handoff.design import Carrier
 from migemu.handoff.machine_types import machine_type
 from migemu.handoff.semaphore import Semaphore
-from migemu.source import stream
 from migemu.source.save import DeviceSaver
 from migemu.vfio.states import State
 from migemu.wire import extension
+from migemu.wire import mainstream as ms
 from migemu.wire.vfio import wrap_config
 
 if TYPE_CHECKING:
     from migemu.source.migration import Parts
     from migemu.vfio.save import SaveDevice
 
-INTERRUPT_CONTROLLER = "migemu-gic"
-"""The platform's interrupt controller; its section precedes every device's (priority GICv3 in QEMU)."""
 INTERRUPT_CONTROLLER_STATE = bytes(range(256)) * 4
 """Its state; what is in it does not matter here, that it is in does."""
 
@@ -47,7 +45,7 @@ class Switchover:
         self._parts.vm.stop()
         self._checkpoint("src-vm-stopped")
         if machine_type(self._parts.scenario.machine).switchover_start:
-            self._parts.stream.command(stream.MIG_CMD_SWITCHOVER_START)
+            self._parts.stream.command(ms.SWITCHOVER_START)
         self._save_iterables()
         self._checkpoint("src-iterable-saved")
         if self._parts.design.send_non_iterable:
@@ -105,7 +103,7 @@ class Switchover:
         parts = self._parts
         if parts.extended:
             number = len(self._savers)
-            parts.stream.platform_section(number, INTERRUPT_CONTROLLER, INTERRUPT_CONTROLLER_STATE)
+            parts.stream.platform_section(number, ms.INTERRUPT_CONTROLLER, INTERRUPT_CONTROLLER_STATE)
         for number, saver in enumerate(self._savers):
             saver.wait()
             on_main = parts.design.config is Carrier.MAIN

@@ -25,8 +25,6 @@ SUBSECTION_VERSION: Final = 1
 PAGE_BITS: Final = range(10, 17)
 """Target page sizes that exist, 1 KiB to 64 KiB."""
 
-Waits = "Generator[str, None, Any]"
-
 
 def read_configuration(intake: Intake, limits: WireLimits) -> Generator[str, None, Configuration]:
     """Read the record whose type byte is the next one.

@@ -40,6 +40,9 @@ RAM_UNSUPPORTED: Final = {0x040: "XBZRLE", 0x080: "HOOK (RDMA)", 0x100: "COMPRES
 RAM_SECTION: Final = "ram"
 RAM_SECTION_VERSION: Final = 4
 VFIO_SECTION_VERSION: Final = 1
+INTERRUPT_CONTROLLER: Final = "migemu-gic"
+"""migemu's own: the platform's interrupt controller; its section precedes every device's, as GICv3's does by
+its priority in QEMU."""
 
 OPEN_RETURN_PATH: Final = 1
 PING: Final = 2

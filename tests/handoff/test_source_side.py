@@ -10,10 +10,10 @@ import pytest
 from handoff.scene import Scene
 from migemu.handoff import HANDOFFS
 from migemu.handoff.choice import for_machine
-from migemu.source.stream import MIG_CMD_SWITCHOVER_START
 from migemu.source.switchover import Switchover
 from migemu.threads.sync import Abort, Patience, Pool
 from migemu.wire import extension
+from migemu.wire.mainstream import SWITCHOVER_START
 
 A, B = "A/vfio", "B/vfio"
 SAVED = "vfio_save_complete_precopy_thread_end"
@@ -154,12 +154,12 @@ def test_config_travels_where_the_table_says(design: str) -> None:
 def test_the_marks_are_the_machine_types_and_the_designs(design: str) -> None:
     """QEMU sends SWITCHOVER_START by the machine's flag alone, whoever listens."""
     calls = Source(design).run()
-    assert calls.count(f"command {MIG_CMD_SWITCHOVER_START}") == 1
+    assert calls.count(f"command {SWITCHOVER_START}") == 1
     phases = calls.count(f"command {extension.CMD_SEND_NON_ITERABLE}")
     assert phases == HANDOFFS[design].design.send_non_iterable
 
 
 def test_an_older_machine_type_sends_no_switchover_start() -> None:
     calls = Source("load-ready", machine="9.2").run()
-    assert f"command {MIG_CMD_SWITCHOVER_START}" not in calls
+    assert f"command {SWITCHOVER_START}" not in calls
     assert "data A0" in calls

@@ -14,7 +14,7 @@ from migemu.link.order_select import channel_fits, device_fits, event_matcher, m
 from migemu.scenario import Select, Until
 from migemu.scenario.order import parse_numbers
 
-HEAD, BODY, FOOT = section("ram", "x")
+HEAD, BODY, _ = section("ram", "x")
 EVERYTHING: dict[str, Item] = {
     "data": data("a", 3, 1),
     "config": config("b", 9, 0),

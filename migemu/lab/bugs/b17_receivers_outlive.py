@@ -29,7 +29,6 @@ class CleanupFirst(Session):
         self._await_end()
         self._core.cleanup(math.inf)
         self._end_connections()
-        self.cleaned_up = True
 
 
 class ReceiveBitmap(Core):
