@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.qemu
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "docs/upstream"
+FUTEX = {"x86_64": "202 ", "aarch64": "98 "}[platform.machine()]
+"""The number of futex(2)."""
 GLOBAL = ("-global", "migration.x-multifd=on")
 
 
@@ -57,6 +60,18 @@ def play(script: str, port: int, *words: str) -> None:
     )
 
 
+def stands_still(pid: int) -> bool:
+    """Wait until its main thread sleeps on a lock or semaphore, where it would otherwise poll for events."""
+    calls = Path(f"/proc/{pid}/syscall")
+    asleep = 0
+    for _ in range(400):
+        asleep = asleep + 1 if calls.read_text(encoding="ascii").startswith(FUTEX) else 0
+        if asleep == 5:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 @pytest.mark.parametrize("major", [10, 11])
 def test_one_packet_crashes_it(major: int) -> None:
     port = free_port()
@@ -70,6 +85,7 @@ def test_a_closed_channel_hangs_it_even_against_sigterm(major: int) -> None:
     port = free_port()
     with incoming(qemu(major), port, *GLOBAL) as process:
         play("hang_at_barrier.py", port)
+        assert stands_still(process.pid)
         process.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(3)
