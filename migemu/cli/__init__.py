@@ -5,6 +5,7 @@ Exit codes: 0 done and verified; 1 the migration or a check failed; 2 usage or c
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from typing import Any
@@ -56,6 +57,16 @@ class Verbs(click.Group):
         module, _, name = VERBS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that `args` begin with; of a slip of the finger, what was probably meant."""
+        if not ctx.resilient_parsing and args[0] not in VERBS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            meant = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(VERBS)}"
+            raise click.UsageError(f"no such command {args[0]!r}; {meant}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's
         """The verbs in a line each, out of the table: none is loaded for it."""

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from migemu.cli.address import parse_address
+from migemu.cli.address import parse_target
 from migemu.cli.compare import compare
 from migemu.cli.place import Place
 from migemu.cli.run import run
@@ -50,7 +50,7 @@ class Elsewhere:
 @click.pass_context
 def at(context: click.Context, address: str) -> None:
     """Have the destinations where `migemu host` listens at HOST:PORT; the sources start here."""
-    parse_address(address)
+    parse_target(address)
     context.obj = Elsewhere(address)
 
 
@@ -64,7 +64,7 @@ def stand_in(address: str, words: list[str]) -> int:
     Raises:
         PeerError: the host is not there, refuses, or goes away.
     """
-    host, port = parse_address(address)
+    host, port = parse_target(address)
     asked = destination.make_context("destination", words[words.index("destination") + 1 :]).params
     order = json.dumps({"scenario": asked["config"].read_text(encoding="utf-8")}).encode() + b"\n"
     try:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from migemu.observe.recorder import prepare
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,7 +35,13 @@ FOLLOW = click.option(
 
 
 def recording(folder: Path | None, scenario: Scenario, peer: str) -> Callable[[Threads], Tapes | None]:
-    """Makes what records a migration of `scenario`, as a person wrote it, from such a peer."""
+    """Makes what records a migration of `scenario`, as a person wrote it, from such a peer.
+
+    Raises:
+        UsageError: `folder` cannot be made or written; better now than when it is over.
+    """
+    if folder is not None:
+        prepare(folder)
 
     def make(threads: Threads) -> Tapes | None:
         if folder is None:
@@ -49,7 +57,7 @@ def following(folder: Path | None) -> Callable[[], Follow | None]:
     """Makes what keeps to a recorded order.
 
     Raises:
-        UsageError: there is no capture in `folder`.
+        UsageError: there is no capture in `folder`, or one that does not tell its order.
     """
     if folder is None:
         return lambda: None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migemu.cli.address import parse_address
+from migemu.cli.address import parse_target
 from migemu.errors import MigemuError, PeerError, PeerTimeoutError
 from migemu.threads.native import NativeThreads
 from migemu.wire.probe import QUESTION, STATES, Readiness, decode_readiness
@@ -124,7 +124,7 @@ def probe(address: str, timeout: str | None, wait: str | None, folder: str | Non
 
     The question leaves a running migration alone. It is for health checks and scripts.
     """
-    host, port = parse_address(address)
+    host, port = parse_target(address)
     patience, limit = seconds(wait, 0.0), seconds(timeout, ANSWER_TIME)
     readiness = ask_until(NativeThreads(), host, port, limit, patience, certificates(folder))
     click.echo(f"{address}: a migemu {readiness.migemu} destination {STATES[readiness.state]}")

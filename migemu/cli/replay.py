@@ -14,7 +14,7 @@ import click
 import uvloop
 from rich.console import Console
 
-from migemu.cli.address import parse_address
+from migemu.cli.address import parse_target
 from migemu.cli.replay_token import is_token, replay_token
 from migemu.cli.replayed import Destination
 from migemu.errors import MigemuError, ScheduleError, UsageError
@@ -165,7 +165,7 @@ class Run:
     ) -> None:
         self._subscriber = subscriber
         if connect is not None:
-            await self._play(*parse_address(connect))
+            await self._play(*parse_target(connect))
             return
         with tempfile.TemporaryDirectory(prefix="migemu-") as scratch:
             destination = Destination(self.capture, Path(scratch), overrides, subscriber)

@@ -61,7 +61,8 @@ class Destination:
         config = scratch / "scenario.toml"
         config.write_text(dump_toml(here(capture, recorded, overrides)), encoding="utf-8")
         peer = ["--peer", "qemu"] if capture.head is not None and capture.head.peer == "qemu" else []
-        return [str(config), "--follow", str(capture.files.path), *peer]
+        follow = ["--follow", str(capture.files.path)] if capture.head is not None else []
+        return [str(config), *follow, *peer]
 
     async def listening(self) -> tuple[str, int] | None:
         """Start it; where it listens, or None when it ended instead."""

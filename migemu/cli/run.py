@@ -66,9 +66,12 @@ def run(
             raise UsageError("--ping-pong keeps nothing: leave out --virtual, --record and --out")
         ping_pong(scenario, rounds)
         return
-    folder = prepare(out) if out is not None else None
     if virtual:
         check_modelled(scenario, record)
+    if record is not None:
+        prepare(record)
+    folder = prepare(out) if out is not None else None
+    if virtual:
         outcome = run_modelled(scenario, folder, as_json=as_json)
     else:
         outcome = run_watched(scenario, folder, as_json=as_json, record=record)
@@ -120,8 +123,14 @@ def run_pair(
     folder: Path | None,
     record: Path | None = None,
 ) -> Result:
-    """One migration between two processes; its result, from both sides' events."""
+    """One migration between two processes; its result, from both sides' events.
+
+    Raises:
+        UsageError: a process refused what it was asked: there is nothing to sum up.
+    """
     told = migrate_pair(scenario, subscriber, record)
+    if told.end.exit_code == UsageError.exit_code and not told.events:
+        raise UsageError("\n".join(told.end.reasons))
     outcome = make_result(scenario, told.events, told.end)
     if folder is not None:
         save(folder, scenario, told.events, outcome)
@@ -273,7 +282,7 @@ class Pair:
         return code != 0
 
     def _reason(self, side: str, code: int | None) -> str:
-        told = self._told.get(side) or "without a word"
+        told = (self._told.get(side) or "without a word").removeprefix("migemu: ")
         if code == 1:  # not an error of ours but a crash: the last line of a traceback says what it was
             told = told.splitlines()[-1]
         if code is None:

@@ -14,7 +14,7 @@ import click
 import uvloop
 from rich.console import Console
 
-from migemu.cli.address import parse_address
+from migemu.cli.address import parse_address, parse_target
 from migemu.cli.captures import FOLLOW, RECORD, following, recording
 from migemu.cli.control import reachable
 from migemu.cli.listening import check_listen
@@ -114,6 +114,7 @@ def source(
 
     With --peer qemu it is a real QEMU, which is sent just what a QEMU sends: RAM, VFIO devices, EOF.
     """
+    parse_target(connect)
     overrides = (*assumed(config, peer), *link_settings(link), *overrides)
     scenario = read_scenario(config, overrides, "source")
     session = sending_session(peer, **target)

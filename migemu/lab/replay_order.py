@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from migemu.errors import UsageError
 from migemu.lab.capture import Capture
 from migemu.link.order_follow import UNORDERED, Follow
 
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 def recorded_order(folder: Path) -> Callable[[], Follow | None]:
     """Makes the order of the capture in `folder`.
 
-    None for one without an index: nobody knows its order.
-
     Raises:
-        UsageError: there is no capture.
+        UsageError: there is no capture, or one without an index: nobody knows its order.
     """
     capture = Capture(folder)
-    return lambda: Follow(channels(capture)) if capture.head is not None else None
+    if capture.head is None:
+        raise UsageError(
+            f"{folder} does not tell the order of its packets: --record keeps an index, this has none"
+        )
+    return lambda: Follow(channels(capture))
 
 
 def channels(capture: Capture) -> Iterator[Channel]:

@@ -75,7 +75,8 @@ def prepare(folder: Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UsageError(f"cannot write results to {folder}: {error.strerror}") from None
+        why = "it is not a folder" if folder.exists() and not folder.is_dir() else error.strerror
+        raise UsageError(f"cannot write to {folder}: {why}") from None
     return folder
 
 

@@ -159,7 +159,8 @@ def _columns(result: Result) -> dict[str, Callable[[DeviceResult], str]]:
 
 
 def _devices(result: Result, console: Console) -> None:
-    if not result.devices:
+    if not any(device.sent_bytes or device.data_bytes or device.config_bytes for device in result.devices):
+        console.print()
         return
     shown, columns = _slowest(result.devices), _columns(result)
     table = _table(shown, columns)
@@ -206,8 +207,8 @@ def _verdicts(result: Result, console: Console) -> None:
         _line(console, "verification", f"{wrong} of {len(checked)} digests DIFFER", "bold red")
     else:
         nothing = f"nothing was compared{' on this side' if result.missing else ''}"
-        agree = f"{len(checked)} digests agree" if checked else nothing
-        _line(console, "verification", agree, "green" if checked else "yellow")
+        agree = f"{amounts.count(len(checked), 'digest')} {'agree' if len(checked) > 1 else 'agrees'}"
+        _line(console, "verification", agree if checked else nothing, "green" if checked else "yellow")
     alone = _source_alone(result)
     held = [item.name for item in result.invariants if item.ok]
     unseen = [item.name for item in result.invariants if item.ok is None]

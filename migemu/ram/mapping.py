@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from migemu.errors import ConfigError
+from migemu.scenario.units import format_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,8 @@ def anonymous(size: int) -> mmap.mmap:
     try:
         return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except (OSError, OverflowError, ValueError) as error:
-        raise ConfigError(f"guest RAM of {size} bytes cannot be mapped: {error}; ask for less") from None
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"guest RAM of {format_size(size)} cannot be mapped: {why}; ask for less") from None
 
 
 def populate(memory: mmap.mmap) -> None:

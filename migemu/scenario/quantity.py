@@ -155,11 +155,15 @@ class OneOf:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """Name what was probably meant, or everything there is."""
-    close = difflib.get_close_matches(word.lower(), [name.lower() for name in known], n=1, cutoff=0.6)
-    if close:
-        match = next(name for name in known if name.lower() == close[0])
-        return f'did you mean "{match}"?'
-    return "known: " + ", ".join(known)
+    found = close(word, known)
+    return "known: " + ", ".join(known) if found is None else f'did you mean "{found}"?'
+
+
+def close(word: str, known: Sequence[str]) -> str | None:
+    """The one that `word` misses by a slip of the finger, if there is one."""
+    by_lower = {name.lower(): name for name in reversed(known)}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
 
 
 Machine = Annotated[str, OneOf("machine version", names.MACHINES, guess=False)]

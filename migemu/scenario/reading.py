@@ -15,7 +15,7 @@ from migemu.scenario.device import Device
 from migemu.scenario.files import file_problems
 from migemu.scenario.model import Scenario
 from migemu.scenario.problem import Problem, dotted
-from migemu.scenario.quantity import PEOPLE, nearest
+from migemu.scenario.quantity import PEOPLE, close, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -127,7 +127,7 @@ def _problems(details: ErrorDetails) -> list[Problem]:
     if kind == "extra_forbidden" and path[-1] == "count" and _annotation(path[:-1]) is Device:
         return [Problem(path, "count repeats a [[device]] table of a file; here say devices=4")]
     if kind == "extra_forbidden":
-        return [Problem(path, f"unknown key; {nearest(str(path[-1]), _known(path[:-1]))}")]
+        return [Problem(path, f"unknown key; {_meant(path)}")]
     if kind == "literal_error":
         choices = [str(choice) for choice in get_args(_annotation(path))]
         return [Problem(path, f"must be one of {', '.join(choices)}, not {_shown(details['input'])}")]
@@ -189,3 +189,15 @@ def _known(path: KeyPath) -> list[str]:
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return []
     return [*model.model_fields, *(["count"] if model is Device else [])]
+
+
+def _meant(path: KeyPath) -> str:
+    """What an unknown key was probably meant for: a near miss of its table, else the same word of another."""
+    word, known = str(path[-1]), _known(path[:-1])
+    if len(path) == 1 and not close(word, known):
+        within = {name: f"{table}.{name}" for table in reversed(known) for name in _known((table,))}
+        within |= {name: f"device.*.{name}" for name in _known(("device", 0)) if name not in within}
+        found = close(word, tuple(within))
+        if found is not None:
+            return f'did you mean "{within[found]}"?'
+    return nearest(word, known)

@@ -1,0 +1,71 @@
+"""What a person gets wrong is said in a line that helps, with exit code 2, before anything is run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from migemu.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = {
+    "garbage": b"\x00\xff\xfe" * 100,
+    "empty": b"",
+    "cut.toml": b'name = "x',
+    "latin.toml": b'name = "\xe9"',
+    "near.toml": b"[migration]\nchanels = 2\n",
+    "flat.toml": b"channels = 2\n",
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with files that are wrong in every way, and a folder in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for name, content in FILES.items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+def refused(capfd: pytest.CaptureFixture[str], *words: str) -> str:
+    """What the program says; it must end at once with exit code 2, and with nothing on stdout."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    said = capfd.readouterr()
+    assert (ended.value.code, said.out) == (2, ""), said
+    assert "Traceback" not in said.err
+    assert len(said.err.splitlines()) <= 4, "a line, below a usage of two"
+    return said.err
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("rum", "did you mean 'run'?"),
+        ("frobnicate", "there are: run, source"),
+        ("run nosuch.toml", "migemu config init nosuch.toml writes one"),
+        ("run folder", "cannot read folder: Is a directory"),
+        ("run garbage", "not UTF-8 text"),
+        ("run latin.toml", "not UTF-8 text"),
+        ("run cut.toml", "not valid TOML"),
+        ("run near.toml", 'did you mean "channels"?'),
+        ("run flat.toml", 'did you mean "migration.channels"?'),
+        ("run --set write_rate=1", 'did you mean "device.*.write_rate"?'),
+        ("run --set channels=0", "must be at least 1"),
+        ("run --out garbage", "cannot write to garbage: it is not a folder"),
+        ("run --record garbage", "cannot write to garbage: it is not a folder"),
+        ("run --record garbage/deeper", "cannot write to garbage/deeper: Not a directory"),
+        ("source --connect localhost:0", "name the port that the other side listens on"),
+        ("source --connect [::1:4444", "is not HOST:PORT"),
+        ("probe 127.0.0.1:99999", "is not HOST:PORT"),
+        ("destination --listen 127.0.0.1:0 --follow garbage", "does not tell the order"),
+        ("destination --listen 127.0.0.1:0 --record garbage", "it is not a folder"),
+    ],
+)
+def test_a_slip_is_named_with_the_way_out(capfd: pytest.CaptureFixture[str], words: str, hint: str) -> None:
+    assert hint in refused(capfd, *words.split())
