@@ -7,13 +7,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from migemu.errors import MigemuError
-from migemu.wire.probe import QUESTION, decode_readiness
+from migemu.wire.probe import QUESTION, Readiness, decode_readiness
 
 if TYPE_CHECKING:
     import ssl
 
 SECONDS = 3.0
 """How long a destination has to answer."""
+PIECE = 4096
+"""Bytes read at a time; a longer answer is refused by its first bytes."""
 PAUSE = 0.05
 """Seconds between two questions: a process that is being killed still accepts, and then resets."""
 
@@ -40,12 +42,26 @@ async def _ask(host: str, port: int, context: ssl.SSLContext | None, server_name
     """One question; None when it was not answered."""
     try:
         reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=server_name)
-        writer.write(QUESTION)
-        said = await reader.read()
-        writer.close()
-        readiness = decode_readiness(said)
     except ConnectionRefusedError:
         return "gone"
+    except OSError:
+        return None
+    try:
+        writer.write(QUESTION)
+        readiness = await _answer(reader)
     except (OSError, MigemuError):
         return None
+    finally:
+        writer.close()
     return "running" if readiness is not None and readiness.state == "running" else None
+
+
+async def _answer(reader: asyncio.StreamReader) -> Readiness | None:
+    """The answer as soon as it is whole, whatever follows it; None when the other side closes before."""
+    have = b""
+    while (readiness := decode_readiness(have)) is None:
+        more = await reader.read(PIECE)
+        if not more:
+            return None
+        have += more
+    return readiness

@@ -16,9 +16,10 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 from migemu.errors import WireError
+from migemu.wire.text import decode_object
 
 QUESTION: Final = b"mgm?"
 ANSWER: Final = b"mgm!"
@@ -70,11 +71,8 @@ def decode_readiness(data: bytes) -> Readiness | None:
 
 
 def _read(body: bytes) -> Readiness:
-    try:
-        said: Any = json.loads(body)
-        readiness = Readiness(migemu=said["migemu"], state=said["state"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise WireError(f"the answer is not a destination's: {error!r}") from error
-    if not all(isinstance(word, str) for word in asdict(readiness).values()) or readiness.state not in STATES:
-        raise WireError(f"the answer names a state that no destination has: {readiness.state!r}")
-    return readiness
+    said = decode_object(body, "the answer")
+    version, state = said.get("migemu"), said.get("state")
+    if not isinstance(version, str) or not isinstance(state, str) or state not in STATES:
+        raise WireError(f"the answer is not a destination's: version {version!r}, state {state!r}")
+    return Readiness(version, state)
