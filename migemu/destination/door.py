@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from migemu.destination.greeter import Greeter
@@ -86,7 +87,8 @@ class Door:
     def _greet(self, connection: socket.socket) -> None:
         """Greet a connection without waiting for it."""
         connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):  # a peer that is gone already: reading it says so
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         task: asyncio.Task[None] | None = None
         greeter = Greeter(self._reception, lambda: task.cancel() if task is not None else connection.close())
         greeter.accepted()

@@ -15,6 +15,7 @@ from migemu.wire import mainwriter
 from migemu.wire.hello import Hello
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable, Sequence
 
     from migemu.link.order_item import Channel
@@ -136,9 +137,17 @@ class Dialer:
         if isinstance(link, TlsLink):
             link.hello(hello)
         else:
-            await self._loop.sock_sendall(connected, hello)
+            await self._say_hello(connected, hello, link.channel)
             link.attach(connected)
         self._threads.point("multifd_new_send_channel_async", channel=link.channel)
+
+    async def _say_hello(self, connected: socket.socket, hello: bytes, channel: int) -> None:
+        """The first bytes: they fit any socket's buffer, so this waits for nobody."""
+        try:
+            await self._loop.sock_sendall(connected, hello)
+        except OSError as error:
+            connected.close()
+            raise ConnectionLostError(f"connection failed: {error.strerror}", channel=channel) from None
 
     def _hello(self, link: Link) -> bytes:
         return Hello(self._scenario.migration_uuid().bytes, link.channel).encode()

@@ -112,6 +112,8 @@ class Pacing:
         if self._link.per_channel is None:
             return
         for number in numbers:
+            if number < 0:
+                continue  # closed already; whoever owns it hears of that
             with socket.socket(fileno=os.dup(number)) as same:
                 set_max_pacing_rate(same, self._link.per_channel)
 

@@ -59,7 +59,7 @@ class Session:
         )
         self._threads = threads
         self._done = asyncio.Event()
-        self._finished = False
+        self._migrating = self._finished = False
         self._peer = "", 0
         self.address = ""
         self._migration_ended = asyncio.Event()
@@ -125,6 +125,7 @@ class Session:
             await self._dialer.connect(host, port, self._main, self._links)
             self._pacing.ceiling(link.fileno() for link in (self._main, *self._links))
             self._say_progress()
+            self._migrating = True
             self._threads.spawn("migration", self._migrate)
             await asyncio.wait_for(self._done.wait(), self._scenario.timeouts.total)
         except TimeoutError:
@@ -228,7 +229,7 @@ class Session:
         for device in self.guest.devices:
             if self.abort.error is not None:
                 device.cancel()
-        if self._parts.phase != "connect":
+        if self._migrating:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._migration_ended.wait(), JOIN_SECONDS)
         failed = self.abort.error is not None

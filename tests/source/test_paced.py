@@ -254,3 +254,7 @@ def test_each_socket_gets_the_ceiling_of_one_channel() -> None:
             value = sock.getsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, 8)
             assert struct.unpack("=Q", value)[0] == 12_500_000
     pacing(World()).ceiling([-1])  # without a ceiling no socket is touched
+
+
+def test_a_channel_that_is_closed_already_has_no_ceiling() -> None:
+    pacing(World(), lambda _: None, per_channel=MB).ceiling([-1])
