@@ -104,6 +104,8 @@ class Commands:
             self.digests = decode_object(whole, "the digests")
 
     def _start(self, _data: bytes) -> None:
+        if self.phase != "commit":
+            raise WireError("START before the end of the stream", channel="main")
         self.told_to_start = True
 
     def _failed(self, data: bytes) -> None:

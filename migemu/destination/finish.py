@@ -87,9 +87,9 @@ class Finish:
     def _offer(self) -> None:
         """Everything is here: ask the source to give up its VM, and wait until it has."""
         core = self._core
+        core.incoming.phase = "commit"  # before the offer: a source may answer it and be gone at once
         for part in extension.split_parts(json.dumps(self.loaded).encode()):
             core.reply(returnpath.encode(extension.RP_LOADED, part))
-        core.incoming.phase = "commit"
         while not core.incoming.told_to_start:
             core.incoming.act(self._next_record())
 

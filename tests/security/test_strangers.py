@@ -154,6 +154,14 @@ def test_a_start_that_came_while_this_side_stood_still_counts() -> None:
         assert destination.verdict(source) == "ok"
 
 
+def test_a_start_before_the_end_of_the_stream_starts_nothing() -> None:
+    with Incoming() as destination, Scripted(destination.address) as source:
+        source.connect()
+        source.setup()
+        source.say(mainwriter.command(extension.CMD_START))
+        assert "START before the end of the stream" in destination.verdict(source)
+
+
 def test_listening_where_others_reach_it_needs_tls_or_a_word() -> None:
     refused = migemu("destination", "--listen", "0.0.0.0:0")
     assert refused.returncode == 2
