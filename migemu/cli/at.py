@@ -76,7 +76,7 @@ def stand_in(address: str, words: list[str]) -> int:
             with connection.makefile("rb") as answers:
                 return _follow(answers, host, asked["out"])
     except OSError as error:
-        raise PeerError(f"no host at {address}: {error}") from error
+        raise PeerError(f"no host at {address}: {error.strerror or error}") from error
 
 
 def _follow(answers: IO[bytes], host: str, out: Path | None) -> int:

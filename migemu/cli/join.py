@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from migemu.observe.events import Event
+    from migemu.scenario import Side
 
 FOLDER = click.Path(path_type=Path)
 
@@ -34,7 +35,7 @@ def join_sides(source: Path, destination: Path, out: Path | None) -> None:
 
     The clocks are put together by what the source measured. The exit code is the migration's.
     """
-    told = [events.read(folder / EVENTS, torn=True) for folder in (source, destination)]
+    told = [_one_side(source, "source"), _one_side(destination, "destination")]
     _check_one_migration(*told)
     joined = join(*told)
     exits = {"source": _exit_code(source), "destination": _exit_code(destination)}
@@ -47,6 +48,20 @@ def join_sides(source: Path, destination: Path, out: Path | None) -> None:
     print_summary(outcome, Console(highlight=False))
     if outcome.exit_code:
         raise SystemExit(outcome.exit_code)
+
+
+def _one_side(folder: Path, side: Side) -> list[Event]:
+    """What a side kept.
+
+    Raises:
+        UsageError: it cannot be read, or it is another side's, or of both.
+    """
+    told = events.read(folder / EVENTS, torn=True)
+    sides = {event.side for event in told}
+    if sides - {side}:
+        found = "the other side" if len(sides) == 1 else "both sides, joined already"
+        raise UsageError(f"{folder} is not what migemu {side} --out kept: its events are of {found}")
+    return told
 
 
 def _exit_code(folder: Path) -> int:

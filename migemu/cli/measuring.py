@@ -227,7 +227,7 @@ def measure(wishes: Wishes, spec: Spec, points: Sequence[Point], console: Consol
         UsageError: what was asked for cannot be combined.
     """
     runner, executor = wishes.runner(), wishes.executor()
-    kept = Memory() if wishes.out is None else Folder(prepare(wishes.out), spec)
+    kept = Memory() if wishes.out is None else Folder(prepare(wishes.out, many=True), spec)
     study = Study(spec, points, kept)
     try:
         if wishes.as_json:

@@ -45,7 +45,7 @@ def ask(
     except TimeoutError as error:
         raise PeerTimeoutError(f"{host}:{port} did not answer within {timeout:g} s") from error
     except OSError as error:
-        raise PeerError(f"no destination at {host}:{port}: {error}") from error
+        raise PeerError(f"no destination at {host}:{port}: {error.strerror or error}") from error
 
 
 def _connected(host: str, port: int, timeout: float, context: ssl.SSLContext | None) -> socket.socket:

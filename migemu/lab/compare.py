@@ -120,7 +120,7 @@ def grid(
     if any(scan.key == KEY for scan in scans):
         raise UsageError("the designs are chosen by --handoffs a,b, not by --scan handoff=a,b")
     named = designs is not None and designs.strip() != ALL
-    names = parse_designs(designs or DEFAULT)
+    names = parse_designs(DEFAULT if designs is None else designs)
     base, notes = (base, ()) if fixed_platform else on_x86(base, named=named, real=bool(reals))
     made = compare_qemu.rows(names, reals)
     every = (*scans, Scan(KEY, compare_qemu.among(names, made)))

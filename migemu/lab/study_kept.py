@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from migemu.observe.events import Event
     from migemu.scenario import Scenario
 
-STUDY = "study.json"
+STUDY = recorder.STUDY
 RUNS = "runs.jsonl"
 TYPICAL = "typical"
 WHILE_RUNNING = "candidates"

@@ -63,7 +63,7 @@ class Chart:
         try:
             Path(path).write_bytes(self._render(kind))
         except OSError as error:
-            raise UsageError(f"cannot write the chart: {error}") from None
+            raise UsageError(f"cannot write the chart {path}: {error.strerror}") from None
 
     def _render(self, kind: str) -> bytes:
         import matplotlib as mpl  # noqa: PLC0415  35 MB that only charts need

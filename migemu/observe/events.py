@@ -180,7 +180,7 @@ def read(path: str | Path, *, torn: bool = False) -> list[Event]:
     try:
         lines = Path(path).read_bytes().split(b"\n")
     except OSError as error:
-        raise UsageError(f"cannot read events: {error}") from None
+        raise UsageError(f"cannot read events: {path}: {error.strerror}") from None
     return decode_lines(lines, str(path), torn=torn)
 
 

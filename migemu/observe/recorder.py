@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 EVENTS = "events.jsonl"
 RESULT = "result.json"
 CONFIG = "scenario.toml"
+STUDY = "study.json"
+"""Not of a run, but of many."""
 PACKETS = "packets.txt"
 """Of a tap: every device packet that went by, a line each."""
 
@@ -63,12 +65,19 @@ def make_result(scenario: Scenario, joined: Sequence[Event], end: RunEnd) -> Res
     return result.build_result(joined, effective, end, scenario_hash=scenario_hash(scenario))
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, *, many: bool = False) -> Path:
     """Make `folder` before anything is run, so that a wrong path costs nothing.
 
+    Args:
+        folder: where results go.
+        many: whether they are of a study, or of a run: the pages of one would take the place of the other's.
+
     Raises:
-        UsageError: it cannot be made or written.
+        UsageError: it cannot be made or written, or holds the other kind.
     """
+    if (folder / (RESULT if many else STUDY)).exists():
+        held = "a run" if many else "a study of many runs"
+        raise UsageError(f"{folder} holds {held}, which this would mix with: choose another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".migemu-writable"

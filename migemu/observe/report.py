@@ -35,7 +35,7 @@ def write_report(result: Result, events: Sequence[Event], path: str | Path, pack
     try:
         Path(path).write_text(report(result, events, packets), encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot write the report: {error}") from None
+        raise UsageError(f"cannot write the report {path}: {error.strerror}") from None
 
 
 def report(result: Result, events: Sequence[Event], packets: str = "") -> str:

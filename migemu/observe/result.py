@@ -153,7 +153,7 @@ def load(path: str | Path) -> Result:
     try:
         return Result.model_validate_json(Path(path).read_bytes())
     except OSError as error:
-        raise UsageError(f"cannot read the result: {error}") from None
+        raise UsageError(f"cannot read the result {path}: {error.strerror}") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"]) or "the file"

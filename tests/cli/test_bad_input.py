@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migemu.cli import main
+from migemu.observe.events import Event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,10 @@ FILES = {
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with files that are wrong in every way, and a folder in it."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
+    for name, held in {"folder": "x", "study": "study.json", "run": "result.json"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / held).touch()
+    (tmp_path / "run" / "events.jsonl").write_text(f"{Event(0.0, 'destination', 'main', 'error').encode()}\n")
     for name, content in FILES.items():
         (tmp_path / name).write_bytes(content)
     return tmp_path
@@ -60,6 +64,15 @@ def refused(capfd: pytest.CaptureFixture[str], *words: str) -> str:
         ("run --out garbage", "cannot write to garbage: it is not a folder"),
         ("run --record garbage", "cannot write to garbage: it is not a folder"),
         ("run --record garbage/deeper", "cannot write to garbage/deeper: Not a directory"),
+        ("run --virtual --out study", "study holds a study of many runs"),
+        ("sweep --virtual --out run", "run holds a run"),
+        (
+            "compare --virtual --handoffs load-ready,nosuch",
+            "unknown hand-off 'nosuch'; there are: main-channel",
+        ),
+        ("report nosuch", "nosuch holds nothing to report"),
+        ("trace nosuch", "cannot read events: nosuch/events.jsonl: No such file"),
+        ("join run run", "run is not what migemu source --out kept: its events are of the other side"),
         ("source --connect localhost:0", "name the port that the other side listens on"),
         ("source --connect [::1:4444", "is not HOST:PORT"),
         ("probe 127.0.0.1:99999", "is not HOST:PORT"),
