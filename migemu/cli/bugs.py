@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from migemu.cli.bugs_table import table
-from migemu.errors import ScheduleError
+from migemu.errors import ScheduleError, UsageError
 from migemu.lab import bugs as catalogue
 from migemu.lab.bugs.hunting import find, vindicate
 from migemu.lab.explore.narrate import narrate
@@ -131,6 +131,8 @@ def reproduce(
     is run under that schedule and under as many of its own as the budget allows. Exit code 1: it was not
     found, or the correct variant broke.
     """
+    if times is not None and not real and qemu is None:
+        raise UsageError("--times goes with --real or --qemu: a search is the same every time")
     if qemu is not None:
         _against_qemu(name, qemu, times or 1, as_json=as_json)
         return

@@ -23,6 +23,7 @@ from migemu.lab.campaign.tell import Progress, lines, token
 from migemu.lab.explore import Rules
 from migemu.lab.explore.shards import STRATEGIES, missing
 from migemu.lab.study_scan import parse_scans
+from migemu.lab.system_faults import FAULTS
 from migemu.scenario import dump_toml, load
 
 if TYPE_CHECKING:
@@ -71,7 +72,13 @@ def campaign() -> None:
     show_default=True,
     help="Of pct: ordering points.",
 )
-@click.option("--fault", "faults", multiple=True, metavar="KIND", help="A fault that is decided; repeatable.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    type=click.Choice(tuple(FAULTS)),
+    help="A fault that is decided; repeatable.",
+)
 @click.option(
     "--max-steps",
     type=click.IntRange(1),
@@ -126,6 +133,8 @@ def plan(
     """
     if bug is not None and (scans or config is not None or overrides or faults):
         raise UsageError("--bug has a scenario and rules of its own: leave the others out")
+    if correct and bug is None:
+        raise UsageError("--correct goes with --bug")
     if bug is not None:
         made = Campaign.exploration(of_bug(bug, strategy, depth, correct=correct), first, schedules)
     elif scans:

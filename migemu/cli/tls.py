@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -12,6 +13,9 @@ from migemu.scenario.tls import NAMES
 
 ALWAYS = ("localhost", "127.0.0.1", "::1")
 """Names of every destination that is tried on one machine."""
+
+NAME = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+"""DNS names and addresses; a certificate's common name has no more room."""
 
 
 @click.group()
@@ -42,6 +46,11 @@ def init(folder: Path, hosts: tuple[str, ...], client: str, days: float, *, forc
     DIR serves both sides: `--set tls.dir=DIR`. The source never needs server-key.pem nor the destination
     client-key.pem, and nobody needs ca-key.pem again: keep each where it belongs.
     """
+    for name in (*hosts, client):
+        if not NAME.fullmatch(name):
+            raise UsageError(
+                f"{name!r} is no name for a certificate: letters, digits, and - . : _, 64 at most"
+            )
     there = [name for name in NAMES.values() if (folder / name).exists()]
     if there and not force:
         raise UsageError(f"{folder / there[0]} is there already; --force replaces it")

@@ -25,6 +25,6 @@ def parse_budget(text: str) -> Budget:
         try:
             seconds = parse_time(part)
         except ConfigError as error:
-            told = f"--budget {text!r}: a number of schedules, a time, or both: 20000, 60 s, or 20000, 60 s"
-            raise UsageError(told) from error
+            told = 'write a number of schedules, a time, or both: "20000", "60 s", or "20000, 60 s"'
+            raise UsageError(f"--budget {text!r}: {told}") from error
     return Budget(schedules, seconds)

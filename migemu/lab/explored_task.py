@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from migemu.errors import ScheduleError, UsageError
+from migemu.errors import MigemuError, ScheduleError, UsageError
 from migemu.lab.explore import (
     Dfs,
     Narrative,
@@ -97,11 +97,16 @@ class Task:
         return max(1, len(follower.taken))
 
     def _resumable(self, path: Path) -> Outcome:
-        """A depth-first search that begins where the file says and leaves there where it stopped."""
+        """A depth-first search that begins where the file says and leaves there where it stopped.
+
+        Raises:
+            UsageError: the file cannot be read or written; better now than when it is over.
+            ScheduleError: it holds something else.
+            MigemuError: the disk does not take it in the end.
+        """
         text = self.subject.text()
-        resumed = None
-        if path.exists():
-            resumed = frontier.load(json.loads(path.read_text(encoding="utf-8")), text)
+        resumed = frontier.load(_read(path), text) if path.exists() else None
+        _check_writable(path)
         strategy, rules = (resumed.strategy, resumed.rules) if resumed else (Dfs(), self.rules)
         if rules != self.rules:
             raise ScheduleError(f"{path} was made with other faults: {rules.as_dict()}")
@@ -109,7 +114,7 @@ class Task:
         budget = self._further(so_far)
         outcome = explore(self.subject, strategy, budget, rules, so_far, progress=self.progress)
         if not outcome.exhausted and outcome.failure is None:
-            path.write_text(json.dumps(frontier.save(strategy, rules, outcome, text)), encoding="utf-8")
+            _write(path, json.dumps(frontier.save(strategy, rules, outcome, text)))
         return outcome
 
     def _further(self, so_far: Outcome | None) -> Budget:
@@ -129,6 +134,37 @@ class Task:
         shrunk = shrink(runner, failure)
         found = report(runner, shrunk, self.subject.text())
         return Finding(shrunk, found, narrate(runner, shrunk.decisions))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is no frontier that --frontier kept: {error}") from None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        _beside(path).touch()
+        _beside(path).unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file as a whole: a full disk leaves what was there."""
+    try:
+        _beside(path).write_text(text, encoding="utf-8")
+        _beside(path).replace(path)
+    except OSError as error:
+        _beside(path).unlink(missing_ok=True)
+        raise MigemuError(f"the search could not be kept in {path}: {error.strerror}") from None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from rich.text import Text
 from migemu.observe import amounts, bars
 from migemu.observe.dilation import scaled_back
 from migemu.observe.figures import PART_LABELS
+from migemu.observe.index import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +47,8 @@ def print_summary(result: Result, console: Console) -> None:
 
 def _parts(result: Result, console: Console) -> None:
     _head(result, console)
+    if len(result.missing) == len(SIDES):
+        return  # nobody was heard of: there is nothing to sum up
     _downtime(result, console)
     _amounts(result, console)
     _devices(result, console)

@@ -35,7 +35,7 @@ def parse(text: str) -> tuple[str, str | tuple[str, int]]:
     Raises:
         UsageError: it is none of them.
     """
-    if text.startswith("unix:"):
+    if text.startswith("unix:") and text != "unix:":
         return "unix", text.removeprefix("unix:")
     host, _, port = text.removeprefix("tcp:").rpartition(":")
     if not port.isdigit() or int(port) > 65535:

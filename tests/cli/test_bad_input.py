@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,3 +84,51 @@ def refused(capfd: pytest.CaptureFixture[str], *words: str) -> str:
 )
 def test_a_slip_is_named_with_the_way_out(capfd: pytest.CaptureFixture[str], words: str, hint: str) -> None:
     assert hint in refused(capfd, *words.split())
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["explore", "--budget", "soon"], 'or "20000, 60 s"'),
+        (["explore", "--strategy", "dfs", "--frontier", "garbage"], "no frontier that --frontier kept"),
+        (["explore", "--strategy", "dfs", "--frontier", "nowhere/f"], "cannot write nowhere/f"),
+        (["campaign", "plan", "--fault", "flood"], "is not one of 'channel-ends'"),
+        (["campaign", "plan", "--correct"], "--correct goes with --bug"),
+        (["campaign", "run", "garbage"], "garbage: not JSON"),
+        (["bugs", "show", "Z9"], "no bug 'Z9' in the catalogue; there are: B1"),
+        (["bugs", "reproduce", "D1", "--times", "3"], "--times goes with --real or --qemu"),
+        (["tap", "--listen", "127.0.0.1:0", "--connect", "unix:"], "is not HOST:PORT"),
+        (["tls", "init", "creds", "--host", ""], "'' is no name for a certificate"),
+        (["tls", "init", "creds", "--client", "a b"], "'a b' is no name for a certificate"),
+        (["netns", "--rate", "fast", "run"], '"fast" is not a rate'),
+        (["qemu", "doctor", "--qemu", "garbage"], "no QEMU program at garbage"),
+        (["decode", "garbage"], "holds no connection of a migration"),
+        (["replay", "empty"], "holds no connection of a migration"),
+        (["sweep", "--baseline", "garbage", "--virtual"], "not a sweep of this version"),
+    ],
+)
+def test_so_is_what_the_tools_are_given(
+    capfd: pytest.CaptureFixture[str], words: list[str], hint: str
+) -> None:
+    assert hint in refused(capfd, *words)
+
+
+def test_a_search_that_cannot_be_kept_leaves_the_one_before(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["explore", "--strategy", "dfs", "--budget", "5", "--frontier", "search"]
+    with pytest.raises(SystemExit):
+        main(words)
+    before = (place / "search").read_bytes()
+    monkeypatch.setattr("pathlib.Path.replace", full_disk)
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 1
+    assert "could not be kept in search: No space left on device" in capfd.readouterr().err
+    assert (place / "search").read_bytes() == before
+    assert not (place / "search.new").exists()
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

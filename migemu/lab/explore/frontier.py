@@ -41,12 +41,14 @@ def save(strategy: Dfs, rules: Rules, outcome: Outcome, scenario: str) -> dict[s
     }
 
 
-def load(saved: dict[str, Any], scenario: str) -> Resumed:
+def load(saved: Any, scenario: str) -> Resumed:
     """Take up a saved search.
 
     Raises:
         ScheduleError: it is of another format, or of another scenario.
     """
+    if not isinstance(saved, dict) or "search" not in saved:
+        raise ScheduleError("this is no frontier that --frontier kept")
     if saved.get("format") != FORMAT:
         raise ScheduleError(f"the frontier is of format {saved.get('format')}, this migemu reads {FORMAT}")
     if saved["scenario"] != scenario:
