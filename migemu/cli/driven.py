@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from migemu.cli.pair import Pair
 from migemu.cli.place import placed
-from migemu.cli.run import Pair
 from migemu.observe.join import join
 
 if TYPE_CHECKING:
