@@ -48,10 +48,19 @@ def socket_name(pid: int) -> str:
 async def reachable(
     side: str, name: str, address: Callable[[], str], cancel: Callable[[str], None]
 ) -> AsyncIterator[None]:
-    """As long as the block lasts, `migemu cancel` reaches this side."""
+    """As long as the block lasts, `migemu cancel` reaches this side.
+
+    Unless its name is taken: containers may share a network, and so these names, and count processes apart.
+    Then a signal is what ends it.
+    """
     pid = os.getpid()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(socket_name(pid))
+    try:
+        listener.bind(socket_name(pid))
+    except OSError:
+        listener.close()
+        yield
+        return
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _serve(Running(pid, side, name, address()), cancel, reader, writer)
@@ -90,7 +99,8 @@ def running_sides() -> list[Running]:
     """What of this user runs on this machine, in this network namespace."""
     prefix = f"@{PREFIX}-{os.getuid()}-"
     words = [line.split()[-1] for line in SOCKETS.read_text(encoding="utf-8").splitlines()[1:]]
-    pids = sorted({int(word.removeprefix(prefix)) for word in words if word.startswith(prefix)})
+    names = {word.removeprefix(prefix) for word in words if word.startswith(prefix)}
+    pids = sorted(int(name) for name in names if name.isdecimal())  # anybody may take such a name
     return [found for pid in pids if (found := tell(pid)) is not None]
 
 
@@ -107,5 +117,5 @@ def tell(pid: int, line: bytes = b"") -> Running | None:
                 connection.shutdown(socket.SHUT_WR)
                 stream.readline(LINE)
             return Running(**said)
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
