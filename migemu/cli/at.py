@@ -18,7 +18,7 @@ from migemu.cli.place import Place
 from migemu.cli.run import run
 from migemu.cli.sides import destination
 from migemu.cli.sweep import sweep
-from migemu.errors import ConnectionLostError, PeerError, PeerRefusedError, WireError
+from migemu.errors import ConnectionLostError, MigemuError, PeerError, PeerRefusedError, WireError
 from migemu.observe.recorder import EVENTS
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONNECT_SECONDS = 10.0
+KEEP_ALIVE = 60
+"""Seconds of silence after which the kernel asks whether the host's machine is still there."""
 MAX_LINE = 1 << 20
 """Bytes of the longest line of a host: an event, or what a destination said at its end."""
 MAX_EVENTS = 1 << 30
@@ -70,6 +72,10 @@ def stand_in(address: str, words: list[str]) -> int:
     try:
         with socket.create_connection((host, port), CONNECT_SECONDS) as connection:
             connection.settimeout(None)  # the destination's own limits hold: it says when it gives up
+            connection.setsockopt(
+                socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
+            )  # a machine that dies says nothing
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE)
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: connection.shutdown(socket.SHUT_WR))
             connection.sendall(order)
@@ -96,7 +102,7 @@ def _follow(answers: IO[bytes], host: str, out: Path | None) -> int:
 def _read(line: bytes) -> dict[str, Any]:
     try:
         told = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError(f"what listens there is no host: {error}") from error
     if not isinstance(told, dict):
         raise WireError("what listens there is no host: it says no JSON objects")
@@ -104,18 +110,22 @@ def _read(line: bytes) -> dict[str, Any]:
 
 
 def _ended(told: dict[str, Any], answers: IO[bytes], out: Path | None) -> int:
-    size = min(int(told["events"]), MAX_EVENTS)
+    size, code = told.get("events"), told.get("exit")
+    if not isinstance(size, int) or not isinstance(code, int) or not 0 <= size <= MAX_EVENTS:
+        raise WireError(f"what listens there is no host: exit {code!r} and {size!r} bytes of events")
     log = answers.read(size)
+    if len(log) < size:
+        raise ConnectionLostError(f"the host went away after {len(log)} of its log's {size} bytes")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / EVENTS).write_bytes(log)
-    sys.stderr.write(str(told["said"]))
-    return int(told["exit"])
+    sys.stderr.write(str(told.get("said", "")))
+    return code
 
 
 if __name__ == "__main__":
     try:
         code = stand_in(sys.argv[1], sys.argv[2:])
-    except PeerError as error:
+    except MigemuError as error:
         sys.exit(f"migemu: {error}")
     sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import subprocess
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
+
+from migemu.cli.at import _follow
+from migemu.errors import MigemuError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,3 +145,21 @@ def test_others_may_start_destinations_only_where_a_person_said_so() -> None:
     done = migemu("host", "--listen", "0.0.0.0:0")
     assert done.returncode == 2
     assert "--insecure" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"SSH-2.0-OpenSSH",
+        b"[]",
+        b"[" * 9000,
+        b'{"exit": 0}',
+        b'{"exit": "none", "events": 0}',
+        b'{"exit": 0, "events": -1}',
+        b'{"exit": 0, "events": 1e99}',
+        b'{"exit": 0, "events": 100}\nshort',
+    ],
+)
+def test_what_no_host_says_is_an_error_of_one_line(said: bytes) -> None:
+    with pytest.raises(MigemuError):
+        _follow(io.BytesIO(said), "there", None)
