@@ -11,6 +11,7 @@ The addresses are of 198.18.0.0/15, set aside for benchmarks of network devices 
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import subprocess
 from contextlib import ExitStack, contextmanager, suppress
@@ -138,6 +139,8 @@ def _await_echo(holder: subprocess.Popen[bytes]) -> None:
     assert holder.stdout is not None  # noqa: S101
     with suppress(BrokenPipeError):  # it has ended already: the end of its output says so
         holder.stdin.write(b"?")
+    if not select.select([holder.stdout], [], [], STEP_TIMEOUT)[0]:
+        raise MigemuError(f"no network namespace: unshare took longer than {STEP_TIMEOUT:g} s")
     if not holder.stdout.read(1):
         reason = holder.communicate(timeout=STEP_TIMEOUT)[1].decode(errors="replace").strip()
         raise MigemuError(f"no network namespace: {reason or 'unshare ended'}")

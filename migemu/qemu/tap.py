@@ -56,7 +56,11 @@ def connect(address: str) -> socket.socket:
     else:
         made = socket.socket(socket.AF_UNIX)
         made.settimeout(CONNECT_SECONDS)
-        made.connect(place)
+        try:
+            made.connect(place)
+        except OSError:
+            made.close()
+            raise
     made.settimeout(None)
     return made
 
@@ -84,7 +88,7 @@ class Tap:
         self._changed = self._threads.condition(self._lock, "tap connections")
         self._open: dict[int, Connection] = {}
         self._count = 0
-        self._main_over = False
+        self._main_over = self._closed = False
         self._listener: socket.socket | None = None
 
     def listen(self, host: str = "127.0.0.1", port: int = 0) -> str:
@@ -129,7 +133,10 @@ class Tap:
         made = Connection(near, far, there, back, lambda: self._ended(number, there))
         with self._lock:
             self._open[number] = made
+            late = self._closed
         made.start(self._threads, f"connection {number}")
+        if late:  # who closed the tap has not seen this one
+            made.cut(at_once=True)
 
     def _ended(self, number: int, there: There) -> None:
         with self._lock:
@@ -155,6 +162,7 @@ class Tap:
                 self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
         with self._lock:
+            self._closed = True
             left = list(self._open.values())
         for connection in left:
             connection.cut(at_once=True)
