@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from migemu import __version__
+from migemu.cli.interrupted import terminated_as_interrupted
 from migemu.errors import MigemuError
 
 VERBS = {
@@ -99,7 +100,8 @@ def cli(log_level: str) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors print as one line each and set the exit code."""
     try:
-        code: Any = cli.main(args=arguments, prog_name="migemu", standalone_mode=False)
+        with terminated_as_interrupted():
+            code: Any = cli.main(args=arguments, prog_name="migemu", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("migemu: interrupted", err=True)
         code = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -33,6 +34,9 @@ def init(file: Path, *, force: bool) -> None:
     except FileExistsError:
         raise UsageError(f"{file} is there already; --force replaces it") from None
     except OSError as error:
+        if not force:  # what is left of it would be there already the next time
+            with suppress(OSError):
+                file.unlink()
         raise UsageError(f"cannot write {file}: {error.strerror}") from None
     click.echo(f"{file}: written; migemu run {file}")
 

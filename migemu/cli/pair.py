@@ -70,7 +70,7 @@ class Pair:
             loop.add_signal_handler(number, self._forward, number)
         try:
             readers = [await self._start("destination", "--listen", self._place.listen)]
-            if await self._listening():
+            if await self._listening() and not self.interrupted:
                 readers.append(await self._start("source", "--connect", self._address.result()))
             await self._wait()
             await asyncio.gather(*readers)
@@ -87,6 +87,8 @@ class Pair:
             limit=LINE_LIMIT,
         )
         self._processes[side] = process
+        if self.interrupted:  # before there was anybody to pass it on to
+            process.terminate()
         return asyncio.ensure_future(self._read(side, process))
 
     def _command(self, side: Side, option: str, address: str) -> list[str]:
@@ -149,6 +151,8 @@ class Pair:
         reasons = tuple(
             self._reason(side, code) for side, code in exits.items() if self._unexplained(side, code)
         )
+        if self.interrupted and not self._seen:
+            reasons = ("interrupted before anything was migrated",)
         failed = [code for code in exits.values() if code != 0]
         usage = any(code == UsageError.exit_code for code in failed)
         exit_code = UsageError.exit_code if usage else int(bool(failed))

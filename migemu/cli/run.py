@@ -23,7 +23,7 @@ from migemu.observe.recorder import make_result, prepare, save
 from migemu.observe.summary import print_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from migemu.observe.events import Event
     from migemu.observe.model import Result
@@ -62,12 +62,14 @@ def run(
         prepare(record)
     folder = prepare(out) if out is not None else None
     if virtual:
-        outcome = run_modelled(scenario, folder, as_json=as_json)
+        told, outcome = run_modelled(scenario, as_json=as_json)
     else:
-        outcome = run_watched(scenario, folder, as_json=as_json, record=record)
+        told, outcome = run_watched(scenario, as_json=as_json, record=record)
     if not as_json:
         print_summary(outcome, Console(highlight=False))
-        if folder is not None:
+    if folder is not None:  # after the summary: a full disk takes the files, not the figures
+        save(folder, scenario, told, outcome)
+        if not as_json:
             click.echo(f"kept in {folder}")
     if outcome.exit_code:
         raise SystemExit(outcome.exit_code)
@@ -85,16 +87,16 @@ def check_modelled(scenario: Scenario, record: Path | None) -> None:
 
 
 def run_watched(
-    scenario: Scenario, folder: Path | None, *, as_json: bool, record: Path | None = None
-) -> Result:
-    """Run while events are shown; keep what it leaves in `folder`, what went over the wire in `record`."""
+    scenario: Scenario, *, as_json: bool, record: Path | None = None
+) -> tuple[Sequence[Event], Result]:
+    """Run while events are shown; keep what went over the wire in `record`."""
     if as_json:
-        return run_pair(scenario, json_lines(sys.stdout), folder, record)
+        return run_pair(scenario, json_lines(sys.stdout), record)
     with live_view(Console(highlight=False), scenario.name) as view:
-        return run_pair(scenario, view, folder, record)
+        return run_pair(scenario, view, record)
 
 
-def run_modelled(scenario: Scenario, folder: Path | None, *, as_json: bool) -> Result:
+def run_modelled(scenario: Scenario, *, as_json: bool) -> tuple[Sequence[Event], Result]:
     """Run in virtual time; its events are told when it is over, which is soon."""
     from migemu.lab.virtual import run_virtual  # noqa: PLC0415  greenlets are for those who ask for them
 
@@ -102,18 +104,13 @@ def run_modelled(scenario: Scenario, folder: Path | None, *, as_json: bool) -> R
     if as_json:
         for event in measured.events:
             click.echo(event.encode())
-    if folder is not None:
-        save(folder, scenario, measured.events, measured.result)
-    return measured.result
+    return measured.events, measured.result
 
 
 def run_pair(
-    scenario: Scenario,
-    subscriber: Callable[[Event], None],
-    folder: Path | None,
-    record: Path | None = None,
-) -> Result:
-    """One migration between two processes; its result, from both sides' events.
+    scenario: Scenario, subscriber: Callable[[Event], None], record: Path | None = None
+) -> tuple[Sequence[Event], Result]:
+    """One migration between two processes: both sides' events, and the result they make.
 
     Raises:
         UsageError: a process refused what it was asked: there is nothing to sum up.
@@ -121,10 +118,7 @@ def run_pair(
     told = migrate_pair(scenario, subscriber, record)
     if told.end.exit_code == UsageError.exit_code and not told.events:
         raise UsageError("\n".join(told.end.reasons))
-    outcome = make_result(scenario, told.events, told.end)
-    if folder is not None:
-        save(folder, scenario, told.events, outcome)
-    return outcome
+    return told.events, make_result(scenario, told.events, told.end)
 
 
 class Told(NamedTuple):

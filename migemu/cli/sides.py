@@ -135,10 +135,10 @@ def run_side(
     folder = prepare(out) if out is not None else None
     recorder = Recorder(side, scenario)
     error = watch(recorder, lambda: migrate(recorder, session, host, port), as_json=as_json)
-    if folder is not None:
-        recorder.save(folder, error)
     if not as_json:
         print_summary(recorder.result(error), Console(stderr=False, highlight=False))
+    if folder is not None:  # after the summary: a full disk takes the files, not the figures
+        recorder.save(folder, error)
     if error is not None:
         raise error
 

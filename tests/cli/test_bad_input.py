@@ -130,5 +130,18 @@ def test_a_search_that_cannot_be_kept_leaves_the_one_before(
     assert not (place / "search.new").exists()
 
 
-def full_disk(*_: object) -> None:
+def test_a_full_disk_takes_the_files_of_a_run_and_not_its_figures(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pathlib.Path.write_text", full_disk)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--virtual", "--out", str(place / "kept")])
+    said = capfd.readouterr()
+    assert ended.value.code == 1
+    assert "VM              may run on the destination" in said.out
+    assert said.err.endswith("kept: No space left on device\n")
+    assert "kept in" not in said.out
+
+
+def full_disk(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -72,3 +72,17 @@ def test_a_killed_side_is_told_by_its_signal(tmp_path: Path) -> None:
 def test_a_side_that_refuses_its_settings_makes_it_a_matter_of_usage(tmp_path: Path) -> None:
     end = run(Acted(tmp_path, destination="import sys; sys.stderr.write('migemu: no'); sys.exit(2)"))
     assert (end.exit_code, end.reasons) == (2, ("destination: no",))
+
+
+def test_an_interruption_that_comes_before_the_processes_do_is_not_lost(tmp_path: Path) -> None:
+    acted = Acted(tmp_path, destination=LISTENS + STAYS, source=STAYS)
+    acted.interrupted = True
+    end = run(acted)
+    assert end.exit_code == 1
+    assert "source" not in end.exits, "it was not even started"
+
+
+def test_one_that_comes_before_anything_was_said_is_named_as_what_it_was(tmp_path: Path) -> None:
+    acted = Acted(tmp_path, destination=STAYS, source=STAYS)
+    acted.interrupted = True
+    assert run(acted).reasons == ("interrupted before anything was migrated",)
