@@ -117,3 +117,11 @@ def test_a_source_that_names_no_hand_off_is_taken_at_its_word() -> None:
     agreement.same_handoff(["clock", agreement.feature("load-ready")], "load-ready")
     with pytest.raises(WireError, match="the source runs hand-off load-thread, this side load-ready"):
         agreement.same_handoff([agreement.feature("load-thread")], "load-ready")
+
+
+def test_a_stream_that_says_whose_it_is_must_be_this_vms() -> None:
+    ours, theirs = bytes(16), bytes(range(16))
+    for said, here in ((None, ours), (ours, None), (None, None), (ours, ours)):
+        agreement.same_vm(said, here)
+    with pytest.raises(WireError, match="another VM"):
+        agreement.same_vm(theirs, ours)

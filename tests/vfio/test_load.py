@@ -173,6 +173,8 @@ def test_nothing_is_written_outside_resuming(log: Log) -> None:
         loaded.write(0, memoryview(b"x"))
     with pytest.raises(DeviceStateError, match="RUNNING, allowed in RESUMING"):
         loaded.load_config(CONFIG, 0)
+    with pytest.raises(DeviceStateError, match="RUNNING, allowed in RESUMING"):
+        loaded.write_precopy(memoryview(b"x"))
 
 
 def test_a_failed_write_breaks_the_device_until_it_is_reset(log: Log) -> None:

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from migemu.errors import LimitError, MigemuError, WireError
 from migemu.threads.native import NativeThreads
 from migemu.vfio.flow import FreeFlow, TotalCap, make_flow
+from migemu.vfio.liveness import Channel
 from migemu.vfio.pausing import PausingFlow
+from migemu.vfio.slots import IDX_INVALID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,6 +183,39 @@ def test_a_packet_for_an_unknown_device_is_let_through_to_be_refused() -> None:
     paced, _ = flow(1)
     assert paced.admit(0, "nobody/vfio", 77, 2**30)
     assert paced.held == 0
+
+
+def test_a_channel_paused_for_a_device_that_goes_on_may_still_bring_another_its_own() -> None:
+    paced, resumed = flow(2)
+    assert [paced.admit(0, A, idx, 1) for idx in (0, 1, 2)] == [True, True, False]
+    assert [paced.admit(1, B, idx, 1) for idx in (1, 2)] == [True, True]
+    assert not paced.admit(1, B, 3, 1), "A goes on, so channel 0 does, and B's idx 0 may come behind"
+    paced.loaded(A, 0, 1)
+    assert resumed == [0]
+
+
+def test_a_channel_at_its_sync_goes_on_when_those_it_waits_for_do() -> None:
+    """Channel 0 may bring B's idx 0 behind its SYNC; the others come to theirs, because A makes room."""
+    paced, _ = flow(3, per_device=None, total=2)
+    assert paced.admit(2, A, 0, 2)
+    paced.ended(2)
+    paced.parked(0)
+    assert not paced.admit(1, B, 1, 1)
+
+
+def test_a_packet_of_an_idx_that_no_packet_has_is_let_through_to_be_refused() -> None:
+    paced, _ = flow(2)
+    assert paced.admit(0, A, IDX_INVALID, 2**30)
+    assert (paced.held, paced.paused_channels()) == (0, {})
+
+
+def test_a_channel_that_shows_an_idx_twice_keeps_the_order_and_is_past_it() -> None:
+    channel = Channel()
+    for _ in range(2):
+        channel.note(A, 3)
+    assert [channel.passed(A, idx) for idx in (2, 3, 4)] == [True, True, False]
+    channel.note(A, 2)
+    assert not channel.passed(A, 2)
 
 
 def test_nothing_is_concluded_from_a_channel_that_does_not_keep_the_order() -> None:

@@ -258,6 +258,8 @@ def test_the_cap_over_all_devices_fails_the_one_that_exceeds_it(log: Log, payloa
     assert item is not None
     one.done(item)
     assert cap.held == 0
+    one.insert(1, payload(bytes(10)))
+    assert cap.held == 10, "what fits exactly fits"
 
 
 def test_receivers_may_load_by_themselves_whoever_completes_the_run(log: Log, payload: Any) -> None:

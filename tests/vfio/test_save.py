@@ -137,6 +137,15 @@ def test_the_config_is_saved_once_the_device_has_stopped(clock: Clock) -> None:
         saved.save_config()
 
 
+def test_precopy_is_asked_and_read_while_the_device_runs_only(clock: Clock) -> None:
+    saved = device(clock, precopy=True, initial_size=10)
+    allowed = "in RUNNING, allowed in PRE_COPY or PRE_COPY_P2P"
+    with pytest.raises(DeviceStateError, match=f"VFIO_MIG_GET_PRECOPY_INFO {allowed}"):
+        saved.precopy_info()
+    with pytest.raises(DeviceStateError, match=f"read of pre-copy data {allowed}"):
+        saved.read_precopy(10)
+
+
 def test_a_failing_image_names_its_device(clock: Clock, tmp_path: Path) -> None:
     (tmp_path / "state").write_bytes(bytes(10_000))
     saved = device(clock, path=tmp_path / "state")

@@ -161,6 +161,17 @@ def test_what_is_missing_is_named(put_in: list[int], missing: str) -> None:
     assert slots.missing() == missing
 
 
+def test_nothing_is_missing_while_a_buffer_is_written_or_can_be() -> None:
+    slots = fresh()
+    put(slots, 0)
+    assert slots.missing() is None
+    item = slots.take()
+    put(slots, 1)
+    assert slots.missing() is None, "idx 1 is here, and waits for idx 0 to be written"
+    slots.settle(item)
+    assert slots.missing() is None
+
+
 @given(st.permutations(range(8)), st.integers(0, 8))
 def test_any_order_of_arrival_loads_by_idx_each_once(order: list[int], pause: int) -> None:
     slots = fresh()

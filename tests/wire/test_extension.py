@@ -68,3 +68,6 @@ def test_parts_do_not_add_up_without_end(monkeypatch: pytest.MonkeyPatch) -> Non
         reader.feed(parts[2])
     with pytest.raises(LimitError, match="do not travel"):
         ext.split_parts(bytes(26))
+    most = ext.split_parts(bytes(25), size=10)
+    reader = ext.PartsReader()
+    assert [reader.feed(part) for part in most] == [None, None, bytes(25)]

@@ -156,6 +156,7 @@ REFUSED = [
     (HEAD + w.configuration("again"), "unknown record type 0x07"),
     (w.file_header() + b"\x07\0\0\0\4no\xff\xfe", "machine type name is not printable"),
     (HEAD + b"\x05\x03odd\0\0\0\1", "unknown CONFIGURATION subsection 'odd'"),
+    (HEAD + b"\x05\x12configuration/uuid\0\0\0\2", "'configuration/uuid' version 2"),
     (
         w.file_header() + w.configuration("m", uuid=bytes(16)) + w.configuration("m", uuid=bytes(16))[6:],
         "CONFIGURATION repeats configuration/uuid",
