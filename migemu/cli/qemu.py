@@ -15,6 +15,7 @@ from rich.console import Console
 from migemu.cli.captures import RECORD
 from migemu.cli.options import SET, scenario_options
 from migemu.cli.qemu_rows import rows
+from migemu.cli.qemu_rules import rules
 from migemu.cli.real import cancellable
 from migemu.cli.tap import Tapped
 from migemu.errors import UsageError
@@ -47,6 +48,7 @@ def qemu() -> None:
 
 
 qemu.add_command(rows)
+qemu.add_command(rules)
 
 
 @qemu.command("doctor", short_help="Say which QEMUs are here and what works.")

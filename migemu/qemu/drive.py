@@ -13,6 +13,7 @@ from uuid import UUID
 
 from migemu.errors import ConfigError, InvariantError, MigemuError, UsageError
 from migemu.handoff.machine_types import machine_type
+from migemu.qemu import rules
 from migemu.qemu.board import board_of_machine
 from migemu.qemu.drive_stream import QemuRamSender, QemuStream, Target
 from migemu.qemu.receive_check import check_ram
@@ -69,10 +70,11 @@ def for_target(scenario: Scenario, target: Target) -> Scenario:
     """The scenario as the rest of a source is to see it.
 
     Raises:
-        UsageError: its hand-off is not one that a QEMU has.
+        UsageError: its hand-off is not one that a QEMU has, or an order rule is not for a source.
     """
     version = min(max(target.version.version, OLDEST), machine_type(scenario.machine).version)
     changes: dict[str, Any] = {"machine": "{}.{}".format(*version), "uuid": scenario.uuid or NO_UUID}
+    changes["order"] = rules.for_source(scenario.order)
     changes["platform"] = scenario.platform.model_copy(update={"needs_interrupt_controller": False})
     if not target.multifd:
         migration = scenario.migration.model_copy(update={"channels": 0})
@@ -147,6 +149,11 @@ class QemuSession(Session):
         self._target = target
         self._verify_ram = verify_ram
         super().__init__(for_target(scenario, target), threads)
+
+    @property
+    def shut(self) -> int | None:
+        """What the destination said on the return path at the end; None: nothing."""
+        return self._parts.returns.shut
 
     def _make_guest(self, scenario: Scenario, threads: Threads) -> Guest:
         return QemuGuest(scenario, threads, self._target)

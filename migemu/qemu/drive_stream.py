@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from migemu.handoff.machine_types import MachineType, machine_type
+from migemu.qemu.rules import PLATFORM
 from migemu.ram.guest import PAGE_SIZE
 from migemu.source.ramsend import RamSender
 from migemu.source.stream import FIRST_DEVICE_SECTION, RAM_SECTION, Stream
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from migemu.ram import GuestRam, RamBatch
     from migemu.source.mainwriter import MainWriter
     from migemu.vfio.save import SaveDevice
+
+PLATFORM_SECTION: Final = 1
+"""Its number: below RAM's and the devices'."""
+
+TIMER_VERSION, TIMER_BYTES = 2, 24
+"""Of QEMU's ``timer``: two clocks' offsets and a spare word, zeros for a VM that starts anew."""
 
 WORD: Final = 8
 """Bytes of a RAM word."""
@@ -99,7 +106,13 @@ class QemuStream(Stream):
     def device_full(
         self, number: int, device: SaveDevice, design: Design, *, buffers: int, config: bytes | None
     ) -> None:
-        """SECTION_FULL of a VFIO device: a mark, or its config state in QEMU's form."""
+        """SECTION_FULL of a VFIO device: a mark, or its config state in QEMU's form.
+
+        In front of the first one stands the platform's: as in a QEMU's stream, and for rules to be about.
+        """
+        if number == 0:
+            head = mainwriter.section_full(PLATFORM_SECTION, PLATFORM, 0, TIMER_VERSION)
+            self._main.write(head + bytes(TIMER_BYTES) + mainwriter.footer(PLATFORM_SECTION))
         if config is None:
             super().device_full(number, device, design, buffers=buffers, config=None)
             return

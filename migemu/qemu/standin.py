@@ -64,6 +64,8 @@ class DeviceFile:
     """errno with which entering a state is refused."""
     fail_to_error: bool = False
     """Whether such a refusal leaves the device in ERROR; else where it was."""
+    read_size: int | None = None
+    """The most that one read gives, hence one packet of QEMU's."""
     read_partial: bool = False
     write_partial: bool = False
     read_error_at: int | None = None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from migemu.errors import MigemuError, UsageError
 from migemu.link.order_gates import make_gates
+from migemu.qemu import rules
 from migemu.qemu.tap import parse
 from migemu.qemu.tap_eyes import Back, There
 from migemu.wire.buffers import HeapPool
@@ -30,10 +31,7 @@ if TYPE_CHECKING:
 
 def as_incoming(scenario: Scenario) -> Scenario:
     """The scenario with rules for what is sent taken as rules for what arrives: a tap sees both at once."""
-    rules = (
-        rule.model_copy(update={"stream": "in"}) if rule.stream == "out" else rule for rule in scenario.order
-    )
-    return scenario.model_copy(update={"order": tuple(rules)})
+    return scenario.model_copy(update={"order": rules.between(scenario.order)})
 
 
 class Far(asyncio.Protocol):
@@ -174,10 +172,7 @@ class RuledTap:
         self._watch = watch
         self._loop = asyncio.get_running_loop()
         self.error: MigemuError | None = None
-        same = tuple(
-            one.model_copy(update={"stream": "in"}) if one.stream == "out" else one for one in scenario.order
-        )
-        ruled = scenario.model_copy(update={"order": same})
+        ruled = as_incoming(scenario)
         seam = watch.seam("destination")
         self._gates = make_gates(ruled, seam, self._loop, HeapPool(), DEFAULT_LIMITS, self._broken, tapes)
         self._server: asyncio.Server | None = None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GIB: Final = 1024**3
 PACKET: Final = 1 << 20
-"""Bytes of device state a packet: the size of QEMU's reads from a device."""
+"""The most bytes of device state a packet: the size of QEMU's reads from a device, which may give less."""
 
 UNLIMITED: Final = 1 << 50
 """max-bandwidth for no limit, bytes a second; QEMU's own default would be 128 MiB/s."""
@@ -40,6 +40,9 @@ HANDOFFS: Final[dict[str, dict[str, str]]] = {
 
 AFTER_ITER: Final = (10, 1)
 """The first version with x-migration-load-config-after-iter."""
+
+QUEUE_LIMIT: Final = "x-migration-max-queued-buffers-size"
+"""Property of a VFIO device, as old as AFTER_ITER."""
 
 _SPREAD: Final = 0x9E3779B97F4A7C15
 """Odd: device numbers times it are far apart, so that devices' contents differ in every word."""
@@ -81,6 +84,13 @@ class Plan:
         """QEMU's name of the machine type."""
         return self.board.machine(self.machine_version())
 
+    def _queue_limit(self) -> dict[str, str]:
+        """QEMU has a limit a device, and fails at it; by default none."""
+        limits = self.scenario.limits
+        if limits.on_cap != "fail" or limits.queue_per_device is None:
+            return {}
+        return {QUEUE_LIMIT: str(limits.queue_per_device)}
+
     @property
     def halts(self) -> bool:
         """Whether RAM is not written to although the scenario asks for it."""
@@ -91,6 +101,8 @@ class Plan:
         chosen = dict(HANDOFFS[self.handoff]) if self.version >= (10, 0) else {}
         if self.version < AFTER_ITER:
             chosen.pop("x-migration-load-config-after-iter", None)
+        elif chosen.get("x-migration-multifd-transfer") == "on":
+            chosen |= self._queue_limit()
         return {"enable-migration": "on", **chosen}
 
     def capabilities(self) -> dict[str, bool]:
@@ -132,9 +144,15 @@ class Plan:
             precopy_size=device.all_precopy_size() - device.initial_size,
             precopy_dirty_rate=round(device.precopy_dirty_rate),
             read_rate=_rate(device.read_rate),
+            read_size=self._read_size(),
             read_partial=device.injected.read_partial,
             seed=(self.scenario.seed + (number + 1) * _SPREAD) % 2**64,
         )
+
+    def _read_size(self) -> int | None:
+        """What a device gives a read, so that packets are as small as the scenario's."""
+        asked = self.scenario.migration.packet_size
+        return asked if asked < PACKET else None
 
     def destination_device(self, number: int, keep: Path | None = None) -> DeviceFile:
         """Device `number` as the destination has it.
@@ -163,7 +181,7 @@ class Plan:
         found = [
             (asked.handoff != self.handoff, f"hand-off {self.handoff} runs, not {asked.handoff}"),
             (self.machine() != PC.machines + asked.machine, f"the machine type is {self.machine()}"),
-            (asked.migration.packet_size != PACKET, "device packets are of 1 MiB, QEMU's size"),
+            (asked.migration.packet_size > PACKET, "device packets are of 1 MiB, the most QEMU reads"),
             (any(d.config_save_time for d in asked.device), "saving config takes no time of the device's"),
             (self.halts, f"nobody writes to RAM: the guest of an {self.board.target} machine only halts"),
             (asked.link != Link(), "the link is not slowed down"),

@@ -111,7 +111,7 @@ def test_nothing_is_said_of_a_deviation_where_one_of_the_two_failed() -> None:
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
-        ("migration.packet_size=256 KiB", "device packets of 262144 bytes"),
+        ("migration.packet_size=2 MiB", "device packets of 2097152 bytes"),
         ("link.rate=1 Gbit/s", "a slower link"),
         ("devices=0", "no devices"),
         ('order=[{name = "late", type = "delay", attributes = {latency = "1 ms"}}]', "order rules"),

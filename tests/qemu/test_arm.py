@@ -52,12 +52,12 @@ type = "hold"
 required = true
 select = { record = "Tail" }
 attributes = { until = { flag = "config", nth = 2 } }
-[[order]] # and an early load has its time
+[[order]] # and an early load has its time, counted from then
 name = "and-loaded"
-type = "delay"
+type = "slice"
 required = true
 select = { record = "Tail" }
-attributes = { latency = "300 ms" }
+attributes = { at = 1, pause = "300 ms" }
 """
 
 

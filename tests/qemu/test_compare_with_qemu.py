@@ -102,7 +102,7 @@ def test_without_a_qemu_that_can_it_is_refused(small: str, tmp_path: Path) -> No
     [
         (("--virtual",), "does not go with --virtual"),
         (("--set", "link.rate=1 Gbit/s"), "a slower link"),
-        (("--scan", "migration.packet_size=64 KiB,1 MiB"), "device packets of 65536 bytes"),
+        (("--scan", "migration.packet_size=2 MiB,1 MiB"), "device packets of 2097152 bytes"),
     ],
 )
 def test_what_a_qemu_cannot_do_is_refused(

@@ -137,6 +137,12 @@ def test_reads_that_give_less_give_all_in_the_end(client: Make) -> None:
     assert [told["bytes"] for told in vmm.told("vfio_save_device_state_buffer")] == [*map(len, pieces)]
 
 
+def test_a_read_gives_no_more_than_the_device_has_ready(client: Make) -> None:
+    vmm = client(state_size=100_000, read_size=65_536, seed=3)
+    fd = vmm.move(vmm.device(), State.STOP_COPY)
+    assert [len(vmm.read(fd, 1 << 20)) for _ in range(3)] == [65_536, 34_464, 0]
+
+
 @pytest.mark.parametrize("partial", [0, 1])
 def test_what_is_loaded_is_kept_and_digested(client: Make, tmp_path: Path, partial: int) -> None:
     content = generated(9, 123_457)

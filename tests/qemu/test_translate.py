@@ -108,3 +108,19 @@ def test_what_qemu_does_otherwise_is_told() -> None:
     assert "link is not slowed down" in notes
     assert "1 MiB" in notes
     assert "config state" in notes
+
+
+def test_packets_as_small_as_the_scenarios_are_had_from_the_device() -> None:
+    small = plan(DEVICE + '[migration]\npacket_size = "64 KiB"')
+    assert small.source_device(0).read_size == 65536
+    assert not any("packets" in note for note in small.notes())
+    assert plan(DEVICE).source_device(0).read_size is None
+
+
+def test_a_queue_that_fails_at_its_cap_is_qemus_own() -> None:
+    text = DEVICE + '[limits]\nqueue_per_device = "2 MiB"\non_cap = "fail"'
+    limit = "x-migration-max-queued-buffers-size"
+    assert plan(text).properties()[limit] == str(2 << 20)
+    assert limit not in plan(text, (10, 0, 13)).properties()
+    assert limit not in plan(text.replace('"fail"', '"pause"')).properties()
+    assert limit not in plan(text, multifd=False).properties()

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from migemu.errors import UsageError
 from migemu.qemu import migration, shim
-from migemu.qemu.hostile.pulse import AFTERWARDS, Pulse, said
+from migemu.qemu.hostile.judge import Judge
+from migemu.qemu.hostile.pulse import Pulse
 from migemu.qemu.hostile.script import PAGE, PAGES, Script
 from migemu.qemu.hostile.shape import CHANNELS, RAM_BYTES, shape_of
-from migemu.qemu.hostile.verdict import Kind, Verdict
 from migemu.qemu.machine import Setup, running
 from migemu.qemu.memory import SharedRam
 from migemu.qemu.standin import DeviceFile, StandIn
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from migemu.qemu.binary import Launcher
     from migemu.qemu.hostile.pulse import Patience
     from migemu.qemu.hostile.table import Row
+    from migemu.qemu.hostile.verdict import Verdict
     from migemu.qemu.machine import Machine
 
 
@@ -97,7 +97,7 @@ class DestinationBench:
             with Script(address, self.shape, self._did) as script:
                 async with Pulse(machine) as pulse:
                     await asyncio.to_thread(self._speak, script)
-                    return await self._judge(pulse, script)
+                    return await Judge(pulse, _Spoken(self, script), self._patience).verdict()
 
     async def _listen(self, machine: Machine) -> tuple[str, int]:
         multifd = self._bench.multifd
@@ -118,48 +118,7 @@ class DestinationBench:
         with contextlib.suppress(OSError):
             self._script(script)
 
-    async def _judge(self, pulse: Pulse, script: Script) -> Verdict:
-        """Watch until it has ended, hangs, or does nothing any more."""
-        patience = self._patience
-        if await pulse.settled(patience.hang, patience.wait):
-            await asyncio.sleep(0 if pulse.gone else AFTERWARDS)
-            return await self._over(pulse, script)
-        hangs = pulse.silent() >= patience.hang
-        await asyncio.to_thread(script.close)
-        if hangs:
-            return await self._come_to(pulse, script)
-        ended = await pulse.settled(patience.hang, patience.closed)
-        text = said(pulse.machine)
-        if ended:
-            text = f"when all is closed: {(await self._over(pulse, script)).line()}"
-        return _verdict(Kind.WAITS, pulse, script, text)
-
-    async def _come_to(self, pulse: Pulse, script: Script) -> Verdict:
-        """Its monitor is silent; with every connection closed it may have nothing to wait for any more."""
-        if not await pulse.answers(self._patience.closed):
-            verdict = _verdict(Kind.HANG, pulse, script, said(pulse.machine))
-            pulse.machine.process.kill()  # it would not hear that it is to quit
-            return verdict
-        await asyncio.sleep(AFTERWARDS)
-        text = (await self._over(pulse, script)).line() if pulse.ended else said(pulse.machine)
-        return _verdict(Kind.BLOCKED, pulse, script, text)
-
-    async def _over(self, pulse: Pulse, script: Script) -> Verdict:
-        """It ended: how?"""
-        process = pulse.machine.process
-        if pulse.gone or process.returncode is not None:
-            code = await process.wait()
-            if code == -signal.SIGKILL:
-                return _verdict(Kind.HANG, pulse, script, "ended by its kill timer")
-            kind, how = (Kind.CRASH, f"signal {-code}") if code < 0 else (Kind.ERROR, f"exit code {code}")
-            return _verdict(kind, pulse, script, f"{said(pulse.machine)} ({how})".strip())
-        if pulse.told.get("status") != "completed":
-            reason = str(pulse.told.get("error-desc", "")) or said(pulse.machine)
-            return _verdict(Kind.ERROR, pulse, script, reason)
-        wrong = self._differences(script)
-        return _verdict(Kind.WRONG if wrong else Kind.OK, pulse, script, wrong or said(pulse.machine))
-
-    def _differences(self, script: Script) -> str:
+    def differences(self, script: Script) -> str:
         """What is not as the source had it; empty when everything is."""
         found = []
         pages = script.ram.pages.view(np.uint64).reshape(PAGES, PAGE // 8)
@@ -175,7 +134,19 @@ class DestinationBench:
         return "; ".join([*found, *([script.complaint] if script.complaint else [])])
 
 
-def _verdict(kind: Kind, pulse: Pulse, script: Script, text: str) -> Verdict:
-    shut = [int.from_bytes(message.data) for message in script.messages if message.type == returnpath.SHUT]
-    silent = max(pulse.longest, pulse.silent())
-    return Verdict(kind, text, silent, shut[0] if shut else None, pulse.grown)
+class _Spoken:
+    """The script, when it has said everything."""
+
+    def __init__(self, bench: DestinationBench, script: Script) -> None:
+        self._bench = bench
+        self._script = script
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._script.close)
+
+    def differences(self) -> str:
+        return self._bench.differences(self._script)
+
+    def shut(self) -> int | None:
+        told = [one for one in self._script.messages if one.type == returnpath.SHUT]
+        return int.from_bytes(told[0].data) if told else None

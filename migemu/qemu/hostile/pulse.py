@@ -135,8 +135,8 @@ class Pulse:
 def said(machine: Machine) -> str:
     """All that QEMU said, but for its warnings, without its path; empty where it said nothing."""
     lines = [_PROGRAM.sub("", line.strip()) for line in machine.stderr().splitlines()]
-    told = "; ".join(line for line in lines if line and not line.startswith("warning:"))
+    told = "; ".join(line for line in lines if line and "warning:" not in line)
     return told if len(told) <= MOST else f"{told[:MOST]}\N{HORIZONTAL ELLIPSIS}"
 
 
-_PROGRAM: Final = re.compile(r"^\S*qemu-system-\w+: ")
+_PROGRAM: Final = re.compile(r"^(\S+Z )?\S*qemu-system-\w+: ")

@@ -32,7 +32,8 @@ class Played:
     def line(self) -> str:
         """The same with the row and the QEMU."""
         told = "; or ".join(self.told()) or NOTHING
-        return f"{self.row.name:<5} {self.version:<8} {told}   [{self.row.title}]"
+        title = f"   [{self.row.title}]" if self.row.title else ""
+        return f"{self.row.name:<5} {self.version:<8} {told}{title}"
 
     def cell(self) -> str:
         """For the page: without what is different every time."""

@@ -196,6 +196,8 @@ static ssize_t read_locked(struct device *device, void *buffer, size_t size)
     if (!part)
         return device->state == STOP_COPY ? 0 : -ENOMSG;
     size = smaller((uint64_t)most, *part);
+    if (device->model.read_size)
+        size = smaller(size, device->model.read_size);
     size = device->model.read_partial ? prefix(device, size) : size;
     ssize_t got = fill(device, buffer, size, part);
     if (got > 0) {

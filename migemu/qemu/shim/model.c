@@ -36,7 +36,7 @@ static const struct field {
     TEXT(section, NAME_SIZE), TEXT(state_file, PATH_SIZE), TEXT(keep_file, PATH_SIZE),
     FIELD(precopy), FIELD(p2p), FIELD(state_size), FIELD(initial_size), FIELD(precopy_size),
     FIELD(read_rate), FIELD(write_rate), FIELD(precopy_dirty_rate), FIELD(config_load_ns), FIELD(reset_ns),
-    FIELD(fail_to_error), FIELD(read_partial), FIELD(write_partial), FIELD(read_error_at),
+    FIELD(fail_to_error), FIELD(read_size), FIELD(read_partial), FIELD(write_partial), FIELD(read_error_at),
     FIELD(write_error_at), FIELD(read_stall_at), FIELD(write_stall_at), FIELD(stall_ns), FIELD(seed),
     FIELD(vendor_id), FIELD(device_id), FIELD(dma_dirty_pages),
 };

@@ -34,6 +34,7 @@ struct model {
     uint64_t read_rate, write_rate, precopy_dirty_rate; /* bytes/s, 0 = no limit (dirty: none) */
     uint64_t config_load_ns, reset_ns, enter_ns[STATES]; /* ns */
     uint64_t fail[STATES], fail_to_error; /* errno of a refused transition, and whether it ends in ERROR */
+    uint64_t read_size; /* the most that one read gives; 0: what is asked for */
     uint64_t read_partial, write_partial; /* whether transfers are cut to a prefix */
     uint64_t read_error_at, write_error_at, read_stall_at, write_stall_at; /* offsets in the data stream */
     uint64_t stall_ns, seed, vendor_id, device_id, dma_dirty_pages;
