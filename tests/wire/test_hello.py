@@ -47,6 +47,11 @@ def test_an_impossible_hello_is_not_written(hello: Hello) -> None:
         hello.encode()
 
 
+@pytest.mark.parametrize("channel", [0, 255])
+def test_every_channel_id_of_a_byte_is_one(channel: int) -> None:
+    assert Hello.decode(Hello(bytes(16), channel).encode()).channel == channel
+
+
 def test_channels_are_told_apart_by_their_first_bytes() -> None:
     assert identify(b"QEVM") == "main"
     assert identify(b"\x11\x22\x33\x44") == "multifd"

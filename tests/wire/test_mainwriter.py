@@ -71,6 +71,10 @@ def test_a_command_no_destination_takes_is_not_written(number: int, data: bytes)
         w.command(number, data)
 
 
+def test_a_command_has_at_most_the_bytes_that_its_length_can_say() -> None:
+    assert w.command(ext.CMD_DIGESTS, bytes(0xFFFF))[:5].hex() == "086d03ffff"
+
+
 def test_an_id_too_long_for_its_length_byte_is_not_written() -> None:
     with pytest.raises(WireError, match="longer than 255 bytes"):
         w.section_start(1, "x" * 256, 0, 1)

@@ -21,7 +21,13 @@ from migemu.wire.multifd import (
     sync_packet,
 )
 from migemu.wire.reader import PacketReader
-from migemu.wire.vfio import FLAG_CONFIG, decode_config_state, encode_config_state, wrap_config
+from migemu.wire.vfio import (
+    FLAG_CONFIG,
+    VFIO_HEADER_SIZE,
+    decode_config_state,
+    encode_config_state,
+    wrap_config,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -123,10 +129,15 @@ def test_what_is_written_is_read_back(pool: HeapPool, drive: Drive) -> None:
     assert list(map(encode_packet, received)) == list(map(encode_packet, sent))
 
 
+MOST = 0xFFFFFFFF - VFIO_HEADER_SIZE
+"""Bytes of device state that the u32 of a packet can announce."""
+
+
 def test_what_does_not_fit_a_packet_is_not_written() -> None:
     with pytest.raises(WireError, match="128 normal and 1 zero pages do not fit"):
         encode_ram_header(ram_packet("ram0", offsets(*range(128)), offsets(200), 1))
     with pytest.raises(WireError, match="256-byte field"):
         encode_device_header("d" * 256, 0, 0, 0, 1)
     with pytest.raises(WireError, match="do not fit one packet"):
-        encode_device_header("d", 0, 0, 0, 1 << 32)
+        encode_device_header("d", 0, 0, 0, MOST + 1)
+    assert encode_device_header("d", 0, 0, 0, MOST)[272:276] == b"\xff" * 4
