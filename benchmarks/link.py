@@ -5,7 +5,7 @@ to R. Measured at the destination: bytes of all multifd packets over the time fr
 The kernel counts headers: of 1514 bytes on the veth 1448 are ours, so 0.956 is what to expect. Also
 measured: the ceiling of one channel and the delay, against what was set.
 
-Run it as root from the project's root: ``python benchmarks/link.py [--rates '200 Mbit/s' ...] [--pairs N]``.
+Run it as root from the project's root: ``python -m benchmarks.link [--rates '200 Mbit/s' ...] [--pairs N]``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import json
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from benchmarks.turns import in_turns
 
 from migemu.observe.stats import median_interval
 from migemu.scenario import format_rate, parse_rate
@@ -58,20 +61,24 @@ def achieved(events: list[dict[str, Any]], channel: int | None = None) -> float:
     return size / float(end - begin)
 
 
+def paced(rate: str) -> float:
+    """Bytes a second where the program paces."""
+    return achieved(run(link=f"rate={rate}"))
+
+
+def held(rate: str) -> float:
+    """Bytes a second where the kernel holds a veth to the rate."""
+    return achieved(run("netns", "--rate", rate))
+
+
 def rates(wanted: list[str], pairs: int) -> None:
     """The link's rate, by both."""
     heads = ("--link / rate", "netns / rate", "--link / netns")
     print(f"\nexpected of netns / rate: {PAYLOAD:.3f}\n{'rate':>14}", *(f"{head:>23}" for head in heads))
     for text in wanted:
         rate = parse_rate(text)
-        found = []
-        for number in range(pairs):
-            both = [
-                lambda text=text: achieved(run(link=f"rate={text}")),
-                lambda text=text: achieved(run("netns", "--rate", text)),
-            ]
-            ours, kernel = (both[0](), both[1]()) if number % 2 else (both[1](), both[0]())[::-1]
-            found.append((ours / rate, kernel / rate, ours / kernel))
+        both = in_turns(pairs, partial(paced, text), partial(held, text))
+        found = [(ours / rate, kernel / rate, ours / kernel) for ours, kernel in both]
         shown = [median_interval([pair[place] for pair in found], 1) for place in range(3)]
         print(f"{format_rate(rate):>14}", *(f"{i.median:8.3f} [{i.low:.3f}, {i.high:.3f}]" for i in shown))
 

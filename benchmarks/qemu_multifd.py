@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.shapes import MIB, Shape, measure
 from benchmarks.tap import migrate
+from benchmarks.turns import in_turns
 
 from migemu.observe.stats import median_interval, ratio_interval
 from migemu.qemu import binary
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 def pairs(launcher: Launcher, channels: int, count: int, size: int) -> tuple[list[float], list[float]]:
     """Bytes per second of migemu and of QEMU, `count` of each in alternating order, after one to warm up."""
-    ours: list[float] = []
-    theirs: list[float] = []
     shape = Shape(channels=channels, each=size // 4)
     with (
         tempfile.TemporaryDirectory(prefix="migemu-bench-") as scratch,
@@ -38,13 +37,13 @@ def pairs(launcher: Launcher, channels: int, count: int, size: int) -> tuple[lis
     ):
         source.fill(1, zero_fraction=0.0)
         destination.words[:] = 1  # its pages are there: the first touch would cost more than the copy
-        for pair in range(count + 1):
-            if pair % 2:
-                ours.append(measure(shape, 1.0, Path(scratch)).rate)
-            theirs.append(asyncio.run(migrate(launcher, source, destination, channels, tapped=False)))
-            if not pair % 2:
-                ours.append(measure(shape, 1.0, Path(scratch)).rate)
-    return ours[1:], theirs[1:]
+        found = in_turns(
+            count,
+            lambda: measure(shape, 1.0, Path(scratch)).rate,
+            lambda: asyncio.run(migrate(launcher, source, destination, channels, tapped=False)),
+            warm=1,
+        )
+    return [ours for ours, _ in found], [theirs for _, theirs in found]
 
 
 def main() -> None:

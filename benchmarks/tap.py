@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """What a tap costs: two real QEMUs migrate RAM with and without one between them, in turns.
 
-    .venv/bin/python benchmarks/tap.py [--size MIB] [--channels 0,4] [--pairs 10] [--bandwidth MIB]
+    .venv/bin/python -m benchmarks.tap [--size MIB] [--channels 0,4] [--pairs 10] [--bandwidth MIB]
 
 Prints, for each channel count, both medians and the ratio of throughputs within each pair: its median and
 its quartiles. Everything runs on this machine's processors, the QEMUs' threads too, so on few of them the tap
@@ -15,8 +14,11 @@ import asyncio
 import contextlib
 import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from benchmarks.turns import in_turns
 
 from migemu.qemu import binary, migration
 from migemu.qemu.memory import SharedRam
@@ -59,23 +61,20 @@ async def migrate(
     return source.size / (float(told["total-time"]) / 1000)
 
 
-async def measure(launcher: Launcher, size: int, channels: int, pairs: int, bandwidth: int) -> None:
+def measure(launcher: Launcher, size: int, channels: int, pairs: int, bandwidth: int) -> None:
     """One line of the result."""
-    ratios, plain, through_tap = [], [], []
     with SharedRam(size, "ram0") as source, SharedRam(size, "ram0") as destination:
         source.fill(1, zero_fraction=0.0)
         destination.words[:] = 1  # its pages are there: the first touch would cost more than the copy
-        for number in range(pairs + 1):
-            order = (False, True) if number % 2 else (True, False)
-            rates = {
-                tapped: await migrate(launcher, source, destination, channels, bandwidth, tapped=tapped)
-                for tapped in order
-            }
+
+        def once(*, tapped: bool) -> float:
+            rate = asyncio.run(migrate(launcher, source, destination, channels, bandwidth, tapped=tapped))
             assert not len(source.differing(destination))
-            if number:  # the first pair warms up
-                ratios.append(rates[True] / rates[False])
-                plain.append(rates[False])
-                through_tap.append(rates[True])
+            return rate
+
+        found = in_turns(pairs, partial(once, tapped=False), partial(once, tapped=True), warm=1)
+    plain, through_tap = [rate for rate, _ in found], [rate for _, rate in found]
+    ratios = [tapped / rate for rate, tapped in found]
     low, middle, high = statistics.quantiles(ratios, n=4)
     print(
         f"{channels:3d} channels: {statistics.median(plain) / 2**20:7.0f} MiB/s without, "
@@ -99,7 +98,7 @@ def main() -> None:
     launcher = binary.find(asked.qemu)
     print(f"QEMU {launcher.version_text}, {asked.size} MiB of RAM")
     for channels in map(int, asked.channels.split(",")):
-        asyncio.run(measure(launcher, asked.size << 20, channels, asked.pairs, bandwidth))
+        measure(launcher, asked.size << 20, channels, asked.pairs, bandwidth)
 
 
 if __name__ == "__main__":
