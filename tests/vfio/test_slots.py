@@ -110,6 +110,8 @@ def test_the_cap_counts_what_is_being_written_too() -> None:
     slots.settle(item)
     put(slots, 1)
     assert (slots.stats.queued_bytes, slots.stats.peak_bytes) == (20, 20)
+    put(slots, 3, size=5)
+    assert slots.stats.queued_bytes == 25, "what fits exactly fits"
 
 
 def test_where_the_config_comes_over_the_main_channel_the_end_is_told() -> None:
@@ -128,6 +130,7 @@ def test_where_the_config_comes_over_the_main_channel_the_end_is_told() -> None:
         put(slots, 4)
     with pytest.raises(WireError, match="the config packet says it"):
         fresh().set_end(1)
+    fresh(on_multifd=False).set_end(2**32 - 1)  # as many as there are indices
 
 
 def test_the_config_is_handed_out_after_the_last_buffer_is_written() -> None:
