@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -113,6 +115,17 @@ def main(arguments: list[str] | None = None) -> None:
             click.echo(f"migemu: {line}", err=True)
         code = error.exit_code
     except BrokenPipeError:
-        sys.stderr.close()
+        _drop_output()
+        code = 1
+    except OSError as error:  # of a file it is a MigemuError by now; this was standard output
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"migemu: {where}{error.strerror or error}", err=True)
+        _drop_output()
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _drop_output() -> None:
+    """Nobody reads it, or it has no room: what is still buffered must not fail once more at the very end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -53,3 +53,26 @@ def test_a_campaign_keeps_what_is_done_and_ends_its_processes(
     _, said = campaign.communicate(timeout=ENDS)  # every process that holds the pipes has ended
     assert (campaign.returncode, "Traceback" in said) == (1, False), said
     assert said.splitlines()[-1].endswith("left; the same command goes on")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["bugs"], ["run", "--virtual", "--json"]])
+def test_output_that_finds_no_room_is_a_line_and_a_failure(words: list[str]) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123  it is no path to speak of
+        ended = subprocess.run(
+            [sys.executable, "-m", "migemu", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (1, "migemu: No space left on device\n")
+
+
+@pytest.mark.parametrize("words", [["bugs"], ["run", "--virtual", "--json"]])
+def test_a_reader_that_goes_away_ends_it_silently(words: list[str]) -> None:
+    with start(*words) as going:
+        assert going.stdout is not None
+        assert going.stderr is not None
+        going.stdout.close()
+        assert going.stderr.read() == ""
+        assert going.wait(ENDS) == 1
