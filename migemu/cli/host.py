@@ -36,6 +36,8 @@ ORDER_LIMIT = 4 << 20
 """Bytes of the longest order; a scenario with 64 devices has a thousandth of it."""
 ORDER_SECONDS = 10.0
 """How long an asker has to say what it wants."""
+TAKE_SECONDS = 30.0
+"""How long an asker may leave events unread; meanwhile nobody else has a destination."""
 END_SECONDS = 15.0
 """How long a destination has to end once it was told to."""
 
@@ -161,15 +163,23 @@ async def _relay(process: asyncio.subprocess.Process, writer: asyncio.StreamWrit
             continue  # an asker that has left ends the destination; until then its pipe must not fill up
         writer.write(line)
         with suppress(OSError):
-            await writer.drain()
+            await _taken(writer)
     return (await words).decode(errors="replace")
+
+
+async def _taken(writer: asyncio.StreamWriter) -> None:
+    """Wait until the asker has taken most of what was written; one that reads nothing is taken for gone."""
+    try:
+        await asyncio.wait_for(writer.drain(), TAKE_SECONDS)
+    except TimeoutError:
+        writer.transport.abort()
 
 
 def _scenario(order: bytes) -> str | None:
     """The scenario of an order; None when it is none."""
     try:
         scenario = json.loads(order)["scenario"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
     return scenario if isinstance(scenario, str) else None
 

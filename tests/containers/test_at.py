@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
+from migemu.cli import host
 from migemu.cli.at import _follow
 from migemu.errors import MigemuError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 SMALL = ("--set", "devices=2", "--set", "device.*.state_size=4 MiB", "--set", "ram.size=64 MiB")
@@ -145,6 +148,25 @@ def test_others_may_start_destinations_only_where_a_person_said_so() -> None:
     done = migemu("host", "--listen", "0.0.0.0:0")
     assert done.returncode == 2
     assert "--insecure" in done.stderr
+
+
+async def test_an_asker_that_reads_nothing_does_not_keep_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "TAKE_SECONDS", 0.2)
+    near, far = socket.socketpair()
+    _, writer = await asyncio.open_connection(sock=near)
+    words = asyncio.StreamReader()
+    words.feed_data(b"done")
+    words.feed_eof()
+
+    async def lines() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 100_000
+
+    process: Any = SimpleNamespace(stdout=lines(), stderr=words)
+    with far:
+        said = await asyncio.wait_for(host._relay(process, writer), 20)
+    assert said == "done"
+    assert writer.is_closing()
 
 
 @pytest.mark.parametrize(
