@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from migemu.scenario import Scenario
 
 
-@click.command("rules")
+@click.command("rules", short_help="Play order rules to a real QEMU.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @click.option(
     "--qemu",
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     help="A QEMU program, or a folder one was unpacked into; repeatable. [default: all there are]",
 )
 @click.option("--between", is_flag=True, help="Two such QEMUs and a tap, instead of our source and one.")
-@click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="How often each.")
+@click.option(
+    "--times", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="How often each."
+)
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a table at the end, as on the page.")
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line.")
 @SET
