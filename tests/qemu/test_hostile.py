@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from pathlib import Path
 from textwrap import dedent
@@ -35,6 +36,11 @@ def verdict(launcher: Launcher, name: str) -> Verdict:
     return asyncio.run(play(hostile.ROWS[name], launcher, QUICK))
 
 
+def children() -> set[str]:
+    """The processes that this one has started and that are still there."""
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split())
+
+
 @pytest.mark.qemu
 @pytest.mark.parametrize("major", [7, 10, 11])
 def test_a_migration_as_it_should_be_is_told_as_one(major: int) -> None:
@@ -51,7 +57,9 @@ def test_wrong_bytes_are_told_although_the_destination_is_content(any_qemu: Laun
 
 @pytest.mark.qemu
 def test_a_hang_is_told_and_the_process_is_gone(any_qemu: Launcher) -> None:
+    before = children()
     got = verdict(any_qemu, "D3")
+    assert children() <= before
     assert (got.kind, got.text) == (Kind.HANG, ""), "seen, not ended by the kill timer"
     assert got.silent > QUICK.hang + QUICK.closed / 2, "watched also after every connection was closed"
 
