@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 CSS = """
-:root { font: 15px/1.5 system-ui, sans-serif; color: #1d2733; }
-body { max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; color: #1d2733; background: #fff; }
+body { max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0 0 .25rem; }
 h2 { font-size: 1.15rem; margin: 2.25rem 0 .5rem; border-bottom: 1px solid #d5dbe1; padding-bottom: .2rem; }
 p { margin: .4rem 0; max-width: 48rem; }
@@ -25,6 +25,16 @@ td.number, th.number { text-align: right; white-space: nowrap; }
 svg { width: 100%; height: auto; display: block; }
 pre { background: #f4f6f8; padding: .75rem; overflow-x: auto; font-size: .85rem; }
 summary { cursor: pointer; }
+@media (prefers-color-scheme: dark) {
+  :root { color: #d8dee6; background: #14181d; }
+  h2, th { border-color: #38424d; }
+  .note, th { color: #9aa7b4; }
+  .good { color: #4cc38a; }
+  .bad { color: #ff7b72; }
+  pre { background: #1f262d; }
+  svg { background: #fff; border-radius: .3rem; }
+}
+@media print { :root { color-scheme: light; color: #000; background: #fff; } svg { border-radius: 0; } }
 @media print { body { margin: 0; max-width: none; } section { break-inside: avoid; } }
 """
 

@@ -70,7 +70,7 @@ def _sections(result: Result, index: Index, packets: str) -> Iterator[Section]:
     note = "Every one that went by, by device and in the order in which it came."
     count = amounts.count(len(packets.splitlines()), "packet")
     yield Section("Device packets", details(count, packets) if packets else "", note)
-    note = "Arrived, but not yet written into the device."
+    note = "Arrived, but not yet written into the device: all of them, and the device that had most waiting."
     yield Section("Queued bytes", _svg(pictures.queue_chart(index, by)), note)
     sent = sum(channel.bytes for channel in result.channels)
     number = sum(channel.packets for channel in result.channels)
