@@ -20,7 +20,7 @@ from migemu.qemu.hostile.playing import play
 from migemu.qemu.hostile.pulse import Patience
 from migemu.qemu.hostile.report import Played, counted, markdown
 from migemu.qemu.hostile.table import place
-from migemu.qemu.hostile.verdict import Kind, Verdict
+from migemu.qemu.hostile.verdict import Kind, Verdict, of_process
 from peering.bench import qemu
 
 if TYPE_CHECKING:
@@ -166,6 +166,19 @@ def test_a_guest_is_lost_by_a_cut_at_the_end_as_the_page_says(vfio_qemu: Launche
     done = CliRunner().invoke(cli, words)
     assert "one-vm-runs: BROKEN" in done.output
     assert "Unexpected end-of-file" in done.output
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "text"),
+    [
+        (-6, Kind.CRASH, "assertion (signal 6)"),
+        (1, Kind.ERROR, "assertion (exit code 1)"),
+        (0, Kind.ERROR, "assertion (exit code 0)"),
+        (-9, Kind.HANG, "ended by its kill timer"),
+    ],
+)
+def test_a_process_that_ended_by_itself_did_not_crash(code: int, kind: Kind, text: str) -> None:
+    assert of_process(code, "assertion") == (kind, text)
 
 
 def test_rows_are_found_by_name_by_family_and_in_order() -> None:

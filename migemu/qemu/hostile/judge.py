@@ -6,12 +6,11 @@ The monitor is asked all the time; what it says, or that it says nothing, decide
 from __future__ import annotations
 
 import asyncio
-import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from migemu.qemu.hostile.pulse import AFTERWARDS, said
-from migemu.qemu.hostile.verdict import Kind, Verdict
+from migemu.qemu.hostile.verdict import Kind, Verdict, of_process
 
 if TYPE_CHECKING:
     from migemu.qemu.hostile.pulse import Patience, Pulse
@@ -76,11 +75,7 @@ class Judge:
         pulse = self.pulse
         process = pulse.machine.process
         if pulse.gone or process.returncode is not None:
-            code = await process.wait()
-            if code == -signal.SIGKILL:
-                return self._say(Kind.HANG, "ended by its kill timer")
-            kind, how = (Kind.CRASH, f"signal {-code}") if code < 0 else (Kind.ERROR, f"exit code {code}")
-            return self._say(kind, f"{said(pulse.machine)} ({how})".strip())
+            return self._say(*of_process(await process.wait(), said(pulse.machine)))
         if pulse.told.get("status") != "completed":
             return self._say(Kind.ERROR, str(pulse.told.get("error-desc", "")) or said(pulse.machine))
         wrong = self.speaker.differences()

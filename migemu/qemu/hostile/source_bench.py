@@ -11,7 +11,7 @@ from migemu.qemu import migration, shim
 from migemu.qemu.hostile.pulse import AFTERWARDS, Pulse, said
 from migemu.qemu.hostile.shape import CHANNELS
 from migemu.qemu.hostile.sink import Sink
-from migemu.qemu.hostile.verdict import Kind, Verdict
+from migemu.qemu.hostile.verdict import Kind, Verdict, of_process
 from migemu.qemu.machine import Setup, running
 from migemu.qemu.memory import SharedRam
 from migemu.qemu.standin import DeviceFile, StandIn, section_id
@@ -109,8 +109,7 @@ async def _judge(pulse: Pulse, patience: Patience) -> Verdict:
         return verdict
     await asyncio.sleep(AFTERWARDS)
     if pulse.gone:
-        code = await pulse.machine.process.wait()
-        return Verdict(Kind.CRASH, f"{said(pulse.machine)} (signal {-code})".strip(), silent)
+        return Verdict(*of_process(await pulse.machine.process.wait(), said(pulse.machine)), silent)
     kinds = {"failed": Kind.ERROR, "cancelled": Kind.OK}
     return Verdict(kinds.get(str(pulse.told["status"]), Kind.WRONG), _status(pulse), silent)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -46,6 +47,14 @@ class Kind(StrEnum):
     """Its monitor did not answer until every connection was closed."""
     CRASH = "crash"
     """The process ended by a signal."""
+
+
+def of_process(code: int, words: str) -> tuple[Kind, str]:
+    """What a process came to that ended with `code`, negative for a signal, after saying `words`."""
+    if code == -signal.SIGKILL:
+        return Kind.HANG, "ended by its kill timer"
+    kind, how = (Kind.CRASH, f"signal {-code}") if code < 0 else (Kind.ERROR, f"exit code {code}")
+    return kind, f"{words} ({how})".strip()
 
 
 STUCK: Final = frozenset({Kind.HANG, Kind.BLOCKED})
