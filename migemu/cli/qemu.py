@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +23,7 @@ from migemu.observe.recorder import prepare, save
 from migemu.observe.summary import print_summary
 from migemu.qemu import binary, doctor, pair
 from migemu.qemu import run as runner
+from migemu.qemu.scratch import check_room, scratch
 from migemu.qemu.translate import Plan
 from migemu.scenario import load
 from migemu.scenario.units import parse_time
@@ -195,10 +195,12 @@ def _by_device(settings: tuple[str, ...], devices: int) -> dict[str, dict[int, l
 def _folder(out: Path | None) -> Iterator[Path]:
     """Where a run's logs go: `out`, or a folder that is gone afterwards."""
     if out is not None:
-        yield prepare(out)
+        folder = prepare(out)
+        check_room(folder)
+        yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="migemu-qemu-") as scratch:
-        yield Path(scratch)
+    with scratch("qemu") as folder:
+        yield folder
 
 
 def _show(outcome: Outcome, *, as_json: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from migemu.errors import UsageError
 from migemu.qemu import binary, rules_play
 from migemu.qemu.hostile.report import Played, markdown
 from migemu.qemu.hostile.table import Bench, Row
+from migemu.qemu.scratch import scratch
 from migemu.scenario import load
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ def _play(file: Path, scenario: Scenario, launcher: Launcher, times: int, *, bet
 
 
 def _once(scenario: Scenario, launcher: Launcher, *, between: bool) -> Verdict:
-    with tempfile.TemporaryDirectory(prefix="migemu-rules-") as folder:
+    with scratch("rules") as folder:
         how = rules_play.between if between else rules_play.to_destination
-        return asyncio.run(how(scenario, launcher, Path(folder)))
+        return asyncio.run(how(scenario, launcher, folder))
 
 
 def _title(file: Path) -> str:

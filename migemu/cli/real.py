@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -17,6 +15,7 @@ from migemu.errors import CancelledMigrationError, UsageError
 from migemu.lab.compare_qemu import Real
 from migemu.lab.runner import Measured
 from migemu.qemu import binary, pair
+from migemu.qemu.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -55,8 +54,8 @@ class QemuRunner:
             UsageError: QEMU cannot be asked this.
         """
         options = pair.PairOptions(self.launcher, self.launcher, limit=LIMIT * scenario.dilation)
-        with tempfile.TemporaryDirectory(prefix="migemu-qemu-") as scratch:
-            outcome = asyncio.run(cancellable(pair.migrate(scenario, Path(scratch), options)))
+        with scratch("qemu") as folder:
+            outcome = asyncio.run(cancellable(pair.migrate(scenario, folder, options)))
         return Measured(outcome.result, outcome.events)
 
 

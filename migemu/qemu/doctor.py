@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from migemu.errors import MigemuError
 from migemu.qemu import facts, shim
 from migemu.qemu.binary import VFIO_MULTIFD, default_folder
+from migemu.qemu.translate import AFTER_ITER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from migemu.qemu.binary import Launcher
+    from migemu.qemu.binary import Launcher, Version
     from migemu.qemu.facts import Facts
 
 
@@ -74,11 +75,16 @@ def _findings(launcher: Launcher, known: Facts) -> Iterator[Finding]:
     yield Finding(not known.binds, DEVICES, known.binds)
     properties = known.vfio or frozenset()
     transfer = facts.MULTIFD_TRANSFER in properties and not known.binds
-    needed = "" if transfer else f"needs QEMU {'.'.join(map(str, VFIO_MULTIFD))} or newer"
-    yield Finding(transfer, DEVICE_STATE, needed)
+    yield Finding(transfer, DEVICE_STATE, "" if transfer else _needs(launcher, VFIO_MULTIFD))
     held = facts.AFTER_ITER in properties and transfer
-    yield Finding(held, LOAD_READY, "" if held else "needs QEMU 10.1 or newer")
+    yield Finding(held, LOAD_READY, "" if held else _needs(launcher, AFTER_ITER))
     yield Finding(launcher.version >= (8, 1), TRACE)
+
+
+def _needs(launcher: Launcher, version: Version) -> str:
+    """What a QEMU lacks that such a version has, or would have with devices."""
+    newer = f"needs QEMU {'.'.join(map(str, version))} or newer"
+    return newer if launcher.version < version else "needs such devices"
 
 
 def surroundings() -> tuple[Finding, ...]:

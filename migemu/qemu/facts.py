@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from migemu.errors import MigemuError
 from migemu.qemu import shim
 from migemu.qemu.machine import Machine, Setup, running
+from migemu.qemu.scratch import scratch
 from migemu.qemu.standin import DeviceFile, StandIn, section_id
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from migemu.qemu.binary import Launcher
     from migemu.qemu.board import Board
 
@@ -53,8 +54,7 @@ async def ask(launcher: Launcher) -> Facts:
     Raises:
         PeerError: it does not start, or does not answer.
     """
-    with tempfile.TemporaryDirectory(prefix="migemu-doctor-") as scratch:
-        folder = Path(scratch)
+    with scratch("doctor") as folder:
         bare = Setup(launcher, ["-M", "none", *_QUIET], folder, "bare", kill_after=KILL_AFTER)
         async with running(bare) as machine:
             version = await machine.execute("query-version")

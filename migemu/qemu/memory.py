@@ -15,6 +15,7 @@ import numpy as np
 
 from migemu.errors import ConfigError
 from migemu.ram.pattern import fill_pages
+from migemu.scenario.units import format_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,17 +37,25 @@ class SharedRam:
         block: QEMU's name of the RAM block.
 
     Raises:
-        ConfigError: the size is not whole pages.
+        ConfigError: the size is not whole pages, or more than there is.
     """
 
     def __init__(self, size: int, block: str = "pc.ram") -> None:
         if size <= 0 or size % PAGE:
             raise ConfigError(f"guest RAM of {size} bytes is not a positive number of {PAGE}-byte pages")
+        if size > (have := os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")):
+            raise ConfigError(
+                f"guest RAM of {format_size(size)}: this machine has {format_size(have)} in all"
+            )
         self.size = size
         self.block = block
         self.fd = os.memfd_create(f"migemu-{block}")
-        os.ftruncate(self.fd, size)
-        self._memory = mmap.mmap(self.fd, size)
+        try:
+            os.ftruncate(self.fd, size)
+            self._memory = mmap.mmap(self.fd, size)
+        except OSError as error:
+            os.close(self.fd)
+            raise ConfigError(f"guest RAM of {format_size(size)} cannot be had: {error.strerror}") from None
         self.words: npt.NDArray[np.uint64] = np.frombuffer(self._memory, np.uint64).reshape(-1, PAGE // 8)
         """All of it, shape (pages, 512)."""
 

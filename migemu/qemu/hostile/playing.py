@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from migemu.errors import UsageError
@@ -11,6 +9,7 @@ from migemu.qemu.board import PC
 from migemu.qemu.hostile.destination_bench import DestinationBench
 from migemu.qemu.hostile.pulse import Patience
 from migemu.qemu.hostile.source_bench import play_to_source
+from migemu.qemu.scratch import scratch
 
 if TYPE_CHECKING:
     from migemu.qemu.binary import Launcher
@@ -28,7 +27,7 @@ async def play(row: Row, launcher: Launcher, patience: Patience | None = None) -
     if launcher.board is not PC:
         raise UsageError(f"the rows are a PC's; {launcher.program} is an {launcher.board.target}'s")
     patience = patience or Patience()
-    with tempfile.TemporaryDirectory(prefix="migemu-row-") as folder:
+    with scratch("row") as folder:
         if row.sink is not None:
-            return await play_to_source(row, row.sink, launcher, Path(folder), patience)
-        return await DestinationBench(row, launcher, Path(folder), patience).play()
+            return await play_to_source(row, row.sink, launcher, folder, patience)
+        return await DestinationBench(row, launcher, folder, patience).play()

@@ -47,7 +47,7 @@ def build(folder: Path | None = None) -> Path:
         folder: where it is kept; by default the user's cache.
 
     Raises:
-        UsageError: there is no compiler, or it failed; with its first error.
+        UsageError: there is no compiler, it failed (with its first error), or there is no place to keep it.
     """
     sources = sorted(SOURCES.glob("*.[ch]"))
     library = (folder or cache_folder()) / f"vfio-shim-{_fingerprint(sources)}.so"
@@ -56,8 +56,12 @@ def build(folder: Path | None = None) -> Path:
     tool = compiler()
     if tool is None:
         raise UsageError("the VFIO shim needs a C compiler: install gcc, or name one in CC")
-    library.parent.mkdir(parents=True, exist_ok=True)
-    _compile(tool, [path for path in sources if path.suffix == ".c"], library)
+    try:
+        library.parent.mkdir(parents=True, exist_ok=True)
+        _compile(tool, [path for path in sources if path.suffix == ".c"], library)
+    except OSError as error:
+        why = f"{error.strerror}; XDG_CACHE_HOME names another place"
+        raise UsageError(f"the VFIO shim cannot be kept in {library.parent}: {why}") from None
     return library
 
 

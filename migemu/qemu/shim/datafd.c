@@ -216,8 +216,10 @@ static ssize_t write_locked(struct device *device, const void *buffer, size_t si
     if (most <= 0)
         return most;
     size = device->model.write_partial ? prefix(device, (size_t)most) : (size_t)most;
-    if (session->file >= 0 && real_write(session->file, buffer, size) != (ssize_t)size)
+    if (session->file >= 0 && real_write(session->file, buffer, size) != (ssize_t)size) {
+        complain("%s: what is loaded cannot be kept: %s", device->name, strerror(errno));
         return -EIO;
+    }
     digest_add(&session->digest, buffer, size);
     return (ssize_t)size;
 }
