@@ -41,7 +41,8 @@ def _head(board: Board, title: str) -> Table:
 
 def _ram(board: Board, console: Console) -> Text:
     size, pending = board.ram_size or 0, board.ram_pending or 0
-    clean = max(0, min(board.ram_sent, size) - pending)
+    reached = size if board.round else min(board.ram_sent, size)  # zero pages are there without being sent
+    clean = max(0, reached - pending)
     text = Text.assemble(("RAM       ", "bold"), no_wrap=True, overflow="ellipsis")
     text.append_text(bars.segments([clean, pending], size, _bar_width(console), bars.fills(console)))
     sent = f"  {amounts.size(board.ram_sent)} sent, {amounts.size(board.ram_pending)} dirty"

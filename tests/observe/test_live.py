@@ -90,6 +90,13 @@ def test_the_picture_shows_where_each_devices_bytes_are() -> None:
     assert "25.0 MiB" in row
 
 
+def test_after_the_first_round_all_of_ram_is_there_but_for_what_is_dirty() -> None:
+    board = switching_over()  # of 256 MiB 64 were sent, the others are zero
+    board.feed(source(11.0, "precopy_round", round=1))
+    bar = picture(board)[1].split()[1]
+    assert bar.count("█") == len(bar) - 1
+
+
 @pytest.mark.parametrize("height", [12, 24, 50])
 def test_many_devices_never_grow_the_picture_over_the_screen(height: int) -> None:
     lines = picture(switching_over(64), height=height)
