@@ -49,3 +49,8 @@ def test_an_impossible_message_is_not_written() -> None:
         rp.encode(rp.PONG, b"abc")
     with pytest.raises(WireError, match="at most 65535"):
         rp.encode(rp.LOADED, bytes(65536))
+
+
+def test_a_reason_may_be_as_long_as_a_message() -> None:
+    raw = rp.encode(rp.FAILED, bytes(rp.MAX_DATA))
+    assert [len(message.data) for message in rp.ReturnPathReader().feed(raw)] == [rp.MAX_DATA]

@@ -38,6 +38,7 @@ def dma(body: bytes, footer: bytes = w.footer(5)) -> bytes:
         ({"fields": [{"size": 10, "struct": {"fields": [{"size": 4}, {"size": 6}]}}]}, 10),
         ({"size": 9, "fields": [{"name": "data", "size": 9, "type": "buffer"}]}, 9),
         ({"fields": []}, 0),
+        ({"fields": [{"size": 0}, {"size": 4, "array_len": 0}, {"size": 2}]}, 2),
     ],
 )
 def test_a_section_is_as_long_as_its_fields(device: dict[str, Any], size: int) -> None:

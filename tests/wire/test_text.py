@@ -33,3 +33,16 @@ def test_a_limit_names_itself() -> None:
     with pytest.raises(LimitError, match=r"description: 16777217 is above limits\.max_vmdesc") as caught:
         DEFAULT_LIMITS.check("max_vmdesc", (16 << 20) + 1, "description")
     assert caught.value.limit == "limits.max_vmdesc"
+
+
+def test_a_padded_name_needs_a_nul_behind_it_and_none_inside() -> None:
+    assert text.encode_padded("abc", 4, "block id") == b"abc\0"
+    for name in ("abcd", "a\0b"):
+        with pytest.raises(WireError, match="does not fit the 4-byte field"):
+            text.encode_padded(name, 4, "block id")
+
+
+def test_a_counted_name_has_at_most_255_bytes() -> None:
+    assert text.encode_counted("n" * 255, "block id") == b"\xff" + b"n" * 255
+    with pytest.raises(WireError, match="longer than 255"):
+        text.encode_counted("n" * 256, "block id")

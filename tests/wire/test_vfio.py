@@ -27,6 +27,7 @@ def test_the_header_is_big_endian() -> None:
 def test_a_payload_shorter_than_its_header_is_refused() -> None:
     with pytest.raises(WireError, match=r"packet too short at 8 \(min is 12\)"):
         VfioHeader.decode(bytes(8))
+    assert VfioHeader.decode(bytes(12)) == VfioHeader(0, 0, 0), "a header and no data"
 
 
 def test_which_marks_end_a_section() -> None:
@@ -42,7 +43,13 @@ def test_a_config_state_stands_between_its_marks(config: bytes) -> None:
     assert unwrap_config(wrap_config(config)) == config
 
 
-@pytest.mark.parametrize("payload", [b"", wrap_config(b"")[:-1], wrap_config(b"")[1:], bytes(16)])
+BEGIN, END = wrap_config(b"")[:8], wrap_config(b"")[8:]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", BEGIN, BEGIN + END[:-1], BEGIN[1:] + END, bytes(16), BEGIN + bytes(100), bytes(100) + END],
+)
 def test_a_config_state_without_its_marks_is_refused(payload: bytes) -> None:
     with pytest.raises(WireError, match="between its marks"):
         unwrap_config(payload)
