@@ -124,6 +124,7 @@ def explore(
         task = Task(subject, rules, strategy, bound, seed, jobs, frontier_file, _progress)
         task.check()
         outcome = task.run()
+    _wipe_progress()
     if as_json:
         _tell_json(task, outcome)
     else:
@@ -144,6 +145,12 @@ def _check_side(side: str, faults: tuple[str, ...], *, fed: bool) -> None:
 def _progress(outcome: Outcome) -> None:
     if sys.stderr.isatty():
         click.echo(f"\r{outcome.schedules:,} schedules, {outcome.seconds:.0f} s ", err=True, nl=False)
+
+
+def _wipe_progress() -> None:
+    """What is said at the end begins at the left of an empty line."""
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def _tell(task: Task, outcome: Outcome, command: str) -> None:

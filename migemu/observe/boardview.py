@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 FRAME = 7
 """Lines of the picture that are not devices, the cursor's included."""
 
+ROOMY = 76
+"""Cells; a narrower terminal keeps the devices' names whole and does without their states and queues."""
+
 
 def draw(board: Board, console: Console, title: str = "") -> RenderableType:
     """The whole picture; as many lines as before unless devices or errors were added, so nothing jumps."""
@@ -66,38 +69,41 @@ def _devices(board: Board, console: Console) -> Table:
     """One row a device, as many as there is room for, and what the others do."""
     table = Table(box=None, expand=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("device", no_wrap=True, style="bold")
-    table.add_column("state", no_wrap=True, width=12)
+    roomy = console.width >= ROOMY
+    if roomy:
+        table.add_column("state", no_wrap=True, width=12)
     key = "".join(
         f"{char} {word} " for char, word in zip(bars.fills(console), ("in", "queued", "sent"), strict=False)
     )
     table.add_column(key, no_wrap=True)
-    for name in ("loaded", "queued"):
+    for name in ("loaded", "queued") if roomy else ("loaded",):
         table.add_column(name, justify="right", no_wrap=True, width=9)  # nothing moves sideways
     names = board.devices()
     room = max(3, console.height - FRAME - len(board.errors[-2:]))
     shown = names if len(names) <= room else names[: room - 1]
-    for name in shown:
-        _device_row(table, board, name, console)
+    rows = [_device_row(board, name, console) for name in shown]
     if len(shown) < len(names):
-        table.add_row(*_others(board, names[len(shown) :]))
+        rows.append(_others(board, names[len(shown) :]))
+    for name, state, bar, loaded, queued in rows:
+        table.add_row(*((name, state, bar, loaded, queued) if roomy else (name, bar, loaded)))
     return table
 
 
-def _device_row(table: Table, board: Board, name: str, console: Console) -> None:
+def _device_row(board: Board, name: str, console: Console) -> tuple[str, str, Text, str, str]:
     size, loaded = board.sizes.get(name, 0), board.loaded.get(name, 0)
     queued, saved = board.queued.get(name, 0), board.saved.get(name, 0)
     moving = max(0, saved - loaded - queued)
     bar = bars.segments([loaded, queued, moving], size, _bar_width(console) - 6, bars.fills(console))
     states = (board.device_states[side].get(name) for side in ("destination", "source"))
     state = next((state for state in states if state), "")
-    table.add_row(_short(name), state, bar, amounts.size(loaded), amounts.size(queued))
+    return _short(name), state, bar, amounts.size(loaded), amounts.size(queued)
 
 
-def _others(board: Board, names: list[str]) -> tuple[str, str, str, str, str]:
+def _others(board: Board, names: list[str]) -> tuple[str, str, Text, str, str]:
     done = sum(board.loaded.get(name, 0) >= board.sizes.get(name, 1) for name in names)
     sums = (sum(counts.get(name, 0) for name in names) for counts in (board.loaded, board.queued))
     loaded, queued = map(amounts.size, sums)
-    return f"{len(names)} more", f"{done} loaded", "", loaded, queued
+    return f"{len(names)} more", f"{done} loaded", Text(""), loaded, queued
 
 
 def _short(device: str) -> str:

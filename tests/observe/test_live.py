@@ -113,6 +113,12 @@ def test_errors_are_in_the_picture_cut_to_one_line() -> None:
     assert len(last) == 80
 
 
+def test_a_narrow_terminal_keeps_the_devices_names_whole() -> None:
+    rows = [line for line in picture(switching_over(), width=60) if line.startswith("0000:00:0")]
+    assert [row.split()[0] for row in rows] == ["0000:00:00.0", "0000:00:01.0"]
+    assert all("25.0 MiB" in row for row in rows)
+
+
 def test_no_line_is_wider_than_the_terminal() -> None:
     for width in (60, 80, 100, 200):
         assert max(map(len, picture(switching_over(), width=width))) <= width
