@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from migemu.threads.sync import Queue
 
 
+TOLD = 4
+"""RAM blocks that an error names; a peer may list thousands."""
+
+
 class Memory(Protocol):
     """Guest RAM as the incoming thread needs it."""
 
@@ -171,8 +175,11 @@ class Incoming(Commands):
     def _ram_blocks(self, record: records.RamBlocks) -> None:
         ours = {block.id: block.size for block in self._memory.ram.blocks if block.size}
         theirs = {block.id: block.used_length for block in record.blocks}
-        if ours != theirs:
-            raise WireError(f"RAM blocks differ: the source has {theirs}, this side {ours}", channel="main")
+        wrong = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+        if wrong:
+            told = [f"{name} {_size(theirs, name)} there, {_size(ours, name)} here" for name in wrong[:TOLD]]
+            more = ["..."] if len(wrong) > TOLD else []
+            raise WireError(f"RAM blocks differ: {'; '.join(told + more)}", channel="main")
 
     def _ram_page(self, record: records.RamPage) -> None:
         self._memory.load.place(record.block, [record.offset], record.data.view, [])
@@ -248,3 +255,7 @@ class Incoming(Commands):
             raise record.error
         before = "it gave up its VM" if self.phase == "commit" else "EOF"
         raise ConnectionLostError(f"the source closed the main channel before {before}", channel="main")
+
+
+def _size(blocks: dict[str, int], name: str) -> str:
+    return f"of {blocks[name]} bytes" if name in blocks else "not"

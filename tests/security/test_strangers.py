@@ -10,8 +10,9 @@ import pytest
 from e2e.sides import eventually, migemu
 from migemu.wire import extension, mainwriter, returnpath
 from migemu.wire.hello import Hello
+from migemu.wire.records import RamBlock
 from security.incoming import Incoming
-from security.scripted import CHANNELS, UUID, Scripted
+from security.scripted import CHANNELS, PAGE, PAGES, UUID, Scripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,6 +153,20 @@ def test_a_start_that_came_while_this_side_stood_still_counts() -> None:
         source.say(mainwriter.command(extension.CMD_START))
         source.close()
         assert destination.verdict(source) == "ok"
+
+
+def test_other_ram_is_told_block_by_block_and_not_all_of_it() -> None:
+    with Incoming() as destination, Scripted(destination.address) as source:
+        source.connect()
+        source.say(mainwriter.configuration("pc-q35-11.1"), mainwriter.command(1))
+        source.say(mainwriter.section_start(2, "ram", 0, 4))
+        source.say(mainwriter.ram_blocks([RamBlock(f"block{number}", 4096) for number in range(100)]))
+        told = destination.verdict(source)
+    assert (
+        f"RAM blocks differ: pc.ram not there, of {PAGES * PAGE} bytes here; block0 of 4096 bytes there"
+        in told
+    )
+    assert "block50" not in told
 
 
 def test_a_start_before_the_end_of_the_stream_starts_nothing() -> None:
