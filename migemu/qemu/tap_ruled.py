@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from migemu.errors import MigemuError, UsageError
 from migemu.link.order_gates import make_gates
 from migemu.qemu import rules
-from migemu.qemu.tap import parse
+from migemu.qemu.tap import CONNECT_SECONDS, parse
 from migemu.qemu.tap_eyes import Back, There
 from migemu.wire.buffers import HeapPool
 from migemu.wire.limits import DEFAULT_LIMITS
@@ -211,12 +211,13 @@ class RuledTap:
     async def _connect(self, near: Near) -> None:
         family, place = self._to
         try:
-            if family == "unix":
-                await self._loop.create_unix_connection(lambda: Far(near), str(place))
-            else:
-                await self._loop.create_connection(lambda: Far(near), *place)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                if family == "unix":
+                    await self._loop.create_unix_connection(lambda: Far(near), str(place))
+                else:
+                    await self._loop.create_connection(lambda: Far(near), *place)
         except OSError as error:
-            self._watch.refused(f"no destination: {error.strerror or error}")
+            self._watch.refused(f"no destination: {error.strerror or error or 'no answer'}")
             near.face.abort()
 
     def left(self, near: Near) -> None:
