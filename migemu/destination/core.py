@@ -165,17 +165,13 @@ class Core:
             MigemuError: it cannot be used; the migration is over.
         """
         self.patience.touch()
-        return self.handoff.receive(channel, lambda: self._packet(channel, packet))
+        if isinstance(packet, DevicePacket):
+            return self.handoff.receive(channel, self._device_packet, packet)
+        return self.handoff.receive(channel, self._ram_packet, packet)
 
     def busy(self, channel: int) -> bool:
         """Whether the channel's last packet is still being worked on, so that it must not be read on."""
         return self.handoff.busy(channel)
-
-    def _packet(self, channel: int, packet: DevicePacket | RamPacket) -> None:
-        if isinstance(packet, DevicePacket):
-            self._device_packet(channel, packet)
-        else:
-            self._ram_packet(channel, packet)
 
     def _device_packet(self, channel: int, packet: DevicePacket) -> None:
         self.threads.point(
@@ -211,7 +207,7 @@ class Core:
 
     def at_sync(self, channel: int) -> None:
         """The channel met SYNC; it is released at the main channel's barrier word."""
-        self.handoff.receive(channel, lambda: self._arrive(channel))
+        self.handoff.receive(channel, self._arrive)
 
     def _arrive(self, channel: int) -> None:
         if self.plan.flow is not None:
@@ -240,7 +236,7 @@ class Core:
         """The channel is closed, between packets or by `error`."""
         self.threads.point("multifd_recv_channel_ended", channel=channel)
         if error is None:
-            self.handoff.receive(channel, lambda: self._end(channel))
+            self.handoff.receive(channel, self._end)
             return
         self._end(channel)
         if self.incoming.phase != "commit":  # then everything is loaded: a channel has nothing to bring

@@ -138,9 +138,9 @@ class Handoff(Loading):
 
     # What arrives on the multifd channels; called by the receiver, BQL not held.
 
-    def receive(self, channel: int, act: Callable[[], None]) -> bool:  # noqa: ARG002  the interface
-        """Something came on `channel`: act on it; False when the channel must be read no further for now."""
-        act()
+    def receive(self, channel: int, act: Callable[..., None], *what: object) -> bool:
+        """`what` came on `channel`: act on both; False when the channel must be read no further for now."""
+        act(channel, *what)
         return True
 
     def busy(self, channel: int) -> bool:  # noqa: ARG002  the interface

@@ -57,9 +57,9 @@ class RecvLoadsNonblocking(LoadFinish):
         super().load_setup()
         self._receivers.start()
 
-    def receive(self, channel: int, act: Callable[[], None]) -> bool:
+    def receive(self, channel: int, act: Callable[..., None], *what: object) -> bool:
         """Leave it to the channel's own thread, and read on when that has done it."""
-        self._receivers[channel].put(act)
+        self._receivers[channel].put(lambda: act(channel, *what))
         return False
 
     def busy(self, channel: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from threading import get_ident
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -16,32 +17,32 @@ if TYPE_CHECKING:
 class NativeLock:
     """A ``threading.Lock`` that knows its holder."""
 
-    __slots__ = ("_lock", "_owner", "name")
+    __slots__ = ("_give", "_owner", "_take", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._lock = threading.Lock()
+        lock = threading.Lock()
+        self._take = lock.acquire
+        self._give = lock.release
         self._owner: int | None = None
 
     def acquire(self, timeout: float | None = None) -> bool:
         """Take the lock; False when `timeout` seconds passed without getting it."""
-        taken = self._lock.acquire(timeout=-1 if timeout is None else max(timeout, 0))
+        taken = self._take() if timeout is None else self._take(timeout=max(timeout, 0))
         if taken:
-            self._owner = threading.get_ident()
+            self._owner = get_ident()
         return taken
 
     def release(self) -> None:
         """Give the lock back."""
         self._owner = None
-        self._lock.release()
+        self._give()
 
     def held(self) -> bool:
         """Whether the calling thread holds the lock."""
-        return self._owner == threading.get_ident()
+        return self._owner == get_ident()
 
-    def _is_owned(self) -> bool:
-        """What ``threading.Condition`` asks of a lock."""
-        return self.held()
+    _is_owned = held  # what threading.Condition asks of a lock
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -95,6 +96,13 @@ class NativeThread:
         return self._thread.is_alive()
 
 
+class _Names(threading.local):
+    """The calling thread's name, looked up once in each thread: points are passed very often."""
+
+    def __init__(self) -> None:
+        self.mine = threading.current_thread().name
+
+
 class NativeThreads:
     """Real threads, the monotonic clock, and an event sink.
 
@@ -110,6 +118,7 @@ class NativeThreads:
     ) -> None:
         self._sink = sink
         self._gate = gate
+        self._names = _Names()
 
     def lock(self, name: str) -> NativeLock:
         """A new lock."""
@@ -141,6 +150,6 @@ class NativeThreads:
     def point(self, event: str, /, **fields: object) -> None:
         """Record `event`; hold the thread when a gate is armed for it."""
         if self._sink is not None:
-            self._sink(event, time.monotonic(), threading.current_thread().name, fields)
+            self._sink(event, time.monotonic(), self._names.mine, fields)
         if self._gate is not None:
             self._gate(event, fields)

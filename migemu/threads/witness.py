@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from migemu.threads.api import Condition, Lock, Thread, Threads
+    from migemu.threads.api import Condition, Lock, Threads
 
 
 class WitnessedLock:
@@ -44,7 +44,8 @@ class WitnessedLock:
         return self.inner.held()
 
     def __enter__(self) -> Self:
-        self.acquire()
+        self._check(self.inner.name)
+        self.inner.__enter__()
         return self
 
     def __exit__(
@@ -65,6 +66,9 @@ class WitnessedThreads:
         self._threads = threads
         self._later = later
         self.violations = 0
+        # What is only passed on costs no call of its own.
+        self.spawn, self.current = threads.spawn, threads.current
+        self.now, self.sleep, self.point = threads.now, threads.sleep, threads.point
 
     def lock(self, name: str) -> Lock:
         """A new, watched lock."""
@@ -80,23 +84,3 @@ class WitnessedThreads:
             self.violations += 1
             detail = f"{self.current()} took {name} with the {self._later.name} held"
             self._threads.point("invariant", name="lock-order", ok=False, detail=detail)
-
-    def spawn(self, name: str, target: Callable[[], None]) -> Thread:
-        """Start a thread."""
-        return self._threads.spawn(name, target)
-
-    def current(self) -> str:
-        """The calling thread's name."""
-        return self._threads.current()
-
-    def now(self) -> float:
-        """Monotonic time in seconds."""
-        return self._threads.now()
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep; zero or less returns at once."""
-        self._threads.sleep(seconds)
-
-    def point(self, event: str, /, **fields: object) -> None:
-        """Say that `event` happens here, now."""
-        self._threads.point(event, **fields)

@@ -87,7 +87,8 @@ class PausingFlow:
             entered = self._let_in(queue, idx, 0 if first_config else size)
             if not entered:
                 self._pause(channel, device, idx, size)
-            self._check_liveness()
+            if self._paused:
+                self._check_liveness()
             return entered
 
     def arrived(self, device: str, idx: int, size: int, *, is_config: bool) -> None:  # noqa: ARG002 - the interface
@@ -102,7 +103,14 @@ class PausingFlow:
             LimitError: what is needed now can never come.
             WireError: a needed buffer was lost.
         """
-        self._change(lambda: self._take_out(device, idx))
+        with self._lock:
+            self._take_out(device, idx)
+            if not self._paused:
+                return
+            resumed = self._grant()
+            self._check_liveness()
+        for channel in resumed:
+            self._on_resume(channel)
 
     def parked(self, channel: int) -> None:
         """As :meth:`migemu.vfio.flow.Flow.parked`.

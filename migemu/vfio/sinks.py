@@ -23,6 +23,10 @@ WINDOW: Final = 512 * 1024
 half as much again a byte), and that 64 devices are 32 MiB."""
 
 
+ALONE_FROM: Final = 64 * 1024
+"""Bytes from which a copy lets go of the interpreter; to get it back costs more than a smaller copy takes."""
+
+
 class Sink(Protocol):
     """The data fd of a device in RESUMING: takes a stream, possibly only a prefix of each write."""
 
@@ -60,15 +64,19 @@ class MemfdWindow:
         os.ftruncate(self._fd, window)
         mapping = mmap.mmap(self._fd, window, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
         self._pages = np.frombuffer(mapping, dtype=np.uint8)
+        self._view = memoryview(mapping)
         self._offset = 0
 
     def write(self, span: Span) -> int:
-        """Take what fits before the window's end; the interpreter is let go meanwhile."""
+        """Take what fits before the window's end; the interpreter is let go while much is copied."""
         if self._fd < 0:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         at = self._offset % len(self._pages)
         taken = as_bytes(span)[: len(self._pages) - at]
-        np.copyto(self._pages[at : at + len(taken)], np.frombuffer(taken, dtype=np.uint8))
+        if len(taken) < ALONE_FROM:
+            self._view[at : at + len(taken)] = taken
+        else:
+            np.copyto(self._pages[at : at + len(taken)], np.frombuffer(taken, dtype=np.uint8))
         self._offset += len(taken)
         return len(taken)
 
@@ -85,6 +93,7 @@ class MemfdWindow:
             os.close(self._fd)
             self._fd = -1
             self._pages = np.zeros(0, dtype=np.uint8)
+            self._view = memoryview(b"")
 
 
 class FileSink:

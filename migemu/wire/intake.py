@@ -16,9 +16,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from migemu.errors import LimitError
+from migemu.wire.buffers import Buffer
 
 if TYPE_CHECKING:
-    from migemu.wire.buffers import Buffer, Pool
+    from migemu.wire.buffers import Pool
 
 LANDING_SIZE: Final = 256 * 1024
 """Bytes of the landing area; also the most that a parser can ask to see at one time, less :data:`ROOM`."""
@@ -102,10 +103,8 @@ class Intake:
         if end > self.end:
             return None
         self._narrow = False
-        buffer = self._pool.take(size)
-        buffer.view[:] = self.view[begin:end]
         self.start = end
-        return buffer
+        return Buffer.copy_of(self.view[begin:end])
 
     def _begin(self, size: int) -> Buffer | None:
         self._narrow = True

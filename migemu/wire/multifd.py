@@ -23,6 +23,7 @@ next_packet_size, which is stale in 7.2's packets without pages; so are there th
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -200,6 +201,11 @@ def _offset_table(packet: RamPacket, room: int) -> bytes:
     return table.tobytes()
 
 
+@lru_cache(maxsize=256)
+def _device_field(device: str) -> bytes:
+    return encode_padded(device, IDSTR_SIZE, "device id")
+
+
 def encode_device_header(
     device: str, instance: int, idx: int, flags: int, size: int, version: int = VFIO_VERSION
 ) -> bytes:
@@ -215,7 +221,7 @@ def encode_device_header(
         MULTIFD_MAGIC,
         MULTIFD_VERSION,
         DEVICE_STATE,
-        encode_padded(device, IDSTR_SIZE, "device id"),
+        _device_field(device),
         instance,
         payload,
         version,

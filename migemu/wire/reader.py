@@ -127,16 +127,13 @@ class PacketReader(StreamReader[Packet]):
         if size > self._limits.max_payload:
             self._limits.check("max_payload", size, f"{device} idx {idx}: device state size")
         intake.start += DEVICE_HEADER_SIZE + VFIO_HEADER_SIZE
-        if self._admit is not None:
-            yield from self._ask(DevicePacketHeader(device, instance, version, idx, marks, size))
-        while (data := intake.payload(size)) is None:
-            yield "a DEVICE_STATE packet's data"
-        self._out.append(DevicePacket(device, instance, version, idx, marks, data))
-
-    def _ask(self, header: DevicePacketHeader) -> Iterator[str]:
+        header = DevicePacketHeader(device, instance, version, idx, marks, size)
         while self._admit is not None and not self._admit(header):
             self.blocked = True
             yield "a DEVICE_STATE packet that was not admitted"
+        while (data := intake.payload(size)) is None:
+            yield "a DEVICE_STATE packet's data"
+        self._out.append(DevicePacket(device, instance, version, idx, marks, data))
 
     def _ram_packet(self, flags: int) -> Iterator[str]:
         intake = self._intake
