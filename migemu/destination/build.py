@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from migemu.destination.plan import Plan
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 UNKNOWN_CONFIG = 64 << 10
 """Bytes set aside for a config that only the source can measure; they are kilobytes in practice."""
+
+RUN = 256 << 10
+"""Bytes of small buffers that a load thread takes at a time; packets of QEMU's 1 MiB it takes one by one."""
 
 
 def make_plan(scenario: Scenario, threads: Threads, resume: Callable[[int], None]) -> Plan:
@@ -60,7 +63,7 @@ def make_plan(scenario: Scenario, threads: Threads, resume: Callable[[int], None
         ram=GuestRam.of_size(scenario.ram.total_size()),
         platform=platform,
         patience=scenario.timeouts.phase,
-        limits=limits,
+        limits=replace(limits, run=RUN),
         flow=flow,
         interrupt_controller_load_time=scenario.platform.interrupt_controller_load_time,
         devices=devices,

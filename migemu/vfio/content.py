@@ -12,14 +12,20 @@ A digest is fed the very spans that leave a source's data fd or enter a destinat
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
+import numpy as np
 import xxhash
 
 from migemu.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+ALONE_FROM: Final = 64 * 1024
+"""Bytes from which a copy lets go of the interpreter; to get it back from another thread takes longer than to
+copy less."""
 
 
 Span: TypeAlias = memoryview
@@ -100,6 +106,14 @@ def as_bytes(span: Span | bytes) -> memoryview:
     if not isinstance(span, (memoryview, bytes)):
         raise TypeError(f"{type(span).__name__} has no bytes: a virtual span reached real code")
     return memoryview(span)
+
+
+def copy(target: memoryview, content: memoryview) -> None:
+    """Copy bytes of the same number; lets go of the interpreter while much is copied."""
+    if len(content) < ALONE_FROM:
+        target[:] = content
+    else:
+        np.copyto(np.frombuffer(target, dtype=np.uint8), np.frombuffer(content, dtype=np.uint8))
 
 
 DIGESTS: dict[str, Callable[[], Digest]] = {

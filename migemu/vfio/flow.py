@@ -48,8 +48,8 @@ class Flow(Protocol):
         """
         ...
 
-    def loaded(self, device: str, idx: int, size: int) -> None:
-        """A packet has been written to its device; its memory is free and the next idx is wanted."""
+    def loaded(self, device: str, idx: int, size: int, count: int = 1) -> None:
+        """`count` packets up to `idx`, `size` bytes in all, have been written: the next idx is wanted."""
         ...
 
     def held_back(self, device: str) -> str:
@@ -82,7 +82,7 @@ class FreeFlow:
     def arrived(self, device: str, idx: int, size: int, *, is_config: bool) -> None:
         """Nothing to count."""
 
-    def loaded(self, device: str, idx: int, size: int) -> None:
+    def loaded(self, device: str, idx: int, size: int, count: int = 1) -> None:
         """Nothing to count."""
 
     def held_back(self, device: str) -> str:  # noqa: ARG002 - the interface
@@ -126,8 +126,8 @@ class TotalCap(FreeFlow):
         told = f"queuing this buffer of {size} bytes would exceed queue_total = {self._total} ({held} queued)"
         raise LimitError(told, limit="queue_total", device=device, idx=idx)
 
-    def loaded(self, device: str, idx: int, size: int) -> None:  # noqa: ARG002 - the interface
-        """Count it out."""
+    def loaded(self, device: str, idx: int, size: int, count: int = 1) -> None:  # noqa: ARG002 - the interface
+        """Count them out."""
         with self._lock:
             self.held -= size
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from migemu.vfio.content import copy
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -50,41 +52,40 @@ class Generated:
         self._pool = pool
         rng = np.random.default_rng(seed & (2**64 - 1))
         block = rng.integers(0, 2**64, size=BLOCK_SECTORS * _WORDS, dtype=np.uint64)
-        self._block = block.reshape(BLOCK_SECTORS, _WORDS)
+        self._block = block.data.cast("B")
         self._salt = rng.integers(0, 2**64, dtype=np.uint64)
 
     def read(self, offset: int, size: int) -> Payload:
         """The bytes of ``[offset, offset + size)`` in a pooled buffer."""
         buffer = self._pool.take(size)
-        whole = np.frombuffer(buffer.view, dtype=np.uint8)
         if offset % SECTOR == 0 and size % SECTOR == 0:
-            self._fill(whole.view(np.uint64).reshape(-1, _WORDS), offset // SECTOR)
+            self._fill(buffer.view, offset // SECTOR)
         else:
-            self._cut(whole, offset)
+            self._cut(buffer.view, offset)
         return buffer
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _cut(self, out: NDArray[np.uint8], offset: int) -> None:
+    def _cut(self, out: memoryview, offset: int) -> None:
         """Fill `out` where it does not begin and end on sectors: the tail of an image, odd packet sizes."""
         first, end = offset // SECTOR, -(-(offset + len(out)) // SECTOR)
-        sectors = np.empty((end - first, _WORDS), dtype=np.uint64)
+        sectors = memoryview(bytearray((end - first) * SECTOR))
         self._fill(sectors, first)
         start = offset - first * SECTOR
-        out[:] = sectors.reshape(-1).view(np.uint8)[start : start + len(out)]
+        out[:] = sectors[start : start + len(out)]
 
-    def _fill(self, out: NDArray[np.uint64], first: int) -> None:
-        """Fill `out`, of shape (sectors, 64), with the sectors from number `first` on."""
-        done = 0
+    def _fill(self, out: memoryview, first: int) -> None:
+        """Fill `out` with the whole sectors from number `first` on."""
+        done, block = 0, self._block
         while done < len(out):
-            at = (first + done) % BLOCK_SECTORS
-            count = min(len(out) - done, BLOCK_SECTORS - at)
-            out[done : done + count] = self._block[at : at + count]
+            at = (first * SECTOR + done) % len(block)
+            count = min(len(out) - done, len(block) - at)
+            copy(out[done : done + count], block[at : at + count])
             done += count
-        stamps = _stamps(len(out))
+        stamped = np.frombuffer(out, dtype=np.uint64)[::_WORDS]
         # One operation, because numpy lets go of the interpreter in each, and somebody else takes it.
-        np.add(stamps, np.uint64((first * _STRIDE + int(self._salt)) % 2**64), out=out[:, 0])
+        np.add(_stamps(len(stamped)), np.uint64((first * _STRIDE + int(self._salt)) % 2**64), out=stamped)
 
 
 @lru_cache(maxsize=8)

@@ -96,7 +96,7 @@ class PausingFlow:
         if is_config:
             self._change(lambda: self._exempt(device, idx))
 
-    def loaded(self, device: str, idx: int, size: int) -> None:  # noqa: ARG002 - the interface
+    def loaded(self, device: str, idx: int, size: int, count: int = 1) -> None:  # noqa: ARG002 - the interface
         """Room is free and another idx needed: channels may go on.
 
         Raises:
@@ -104,7 +104,7 @@ class PausingFlow:
             WireError: a needed buffer was lost.
         """
         with self._lock:
-            self._take_out(device, idx)
+            self._take_out(device, idx, count)
             if not self._paused:
                 return
             resumed = self._grant()
@@ -201,9 +201,10 @@ class PausingFlow:
         queue.here[idx] = 0
         queue.config = idx
 
-    def _take_out(self, device: str, idx: int) -> None:
+    def _take_out(self, device: str, idx: int, count: int) -> None:
         queue = self._queues[device]
-        self._free(queue, idx)
+        for gone in range(idx - count + 1, idx + 1):
+            self._free(queue, gone)
         queue.needed = max(queue.needed, idx + 1)
 
     def _free(self, queue: Queue, idx: int) -> None:

@@ -174,17 +174,26 @@ class StateBuffers(LoadBufsMutex):
             self.threads.point("vfio_load_state_device_buffer_starved", device=self.device, idx=idx)
             return self._wait_turn(deadline)
 
-    def done(self, item: Loadable) -> None:
-        """`item` was written, or never will be: give its memory back and let the next one through.
+    def run_of(self, first: Loadable) -> list[Loadable]:
+        """`first`, just handed out, and with it the small buffers that are here in a row behind it."""
+        if 2 * first.size > self.slots.limits.run:
+            return [first]
+        with self.mutex:
+            return self.slots.take_run(first)
+
+    def done(self, *items: Loadable) -> None:
+        """`items`, one or a run, were written, or never will be: give their memory back, let others through.
 
         Does not raise, so that it may stand in a ``finally``: what the flow finds fails the reassembly.
         """
         with self.mutex:
-            self.slots.settle(item)
+            for item in items:
+                self.slots.settle(item)
             self.buffer_ready.notify_all()
-        item.payload.release()
+        for item in items:
+            item.payload.release()
         try:
-            self.flow.loaded(self.device, item.idx, item.size)
+            self.flow.loaded(self.device, items[-1].idx, sum(item.size for item in items), len(items))
         except MigemuError as error:
             self.abort(error)
 
@@ -196,10 +205,12 @@ class StateBuffers(LoadBufsMutex):
         """
         try:
             while (item := self.wait_next(deadline)) is not None:
+                run = self.run_of(item)
                 try:
-                    write(item.idx, item.payload.view)
+                    for one in run:
+                        write(one.idx, one.payload.view)
                 finally:
-                    self.done(item)
+                    self.done(*run)
         except MigemuError as error:
             self.abort(error)
             raise

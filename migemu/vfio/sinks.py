@@ -8,10 +8,8 @@ import mmap
 import os
 from typing import TYPE_CHECKING, Final, Protocol
 
-import numpy as np
-
 from migemu.errors import ConfigError
-from migemu.vfio.content import as_bytes
+from migemu.vfio.content import as_bytes, copy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,10 +19,6 @@ if TYPE_CHECKING:
 WINDOW: Final = 512 * 1024
 """Bytes of a memory window: small enough that piece, window and digest meet in a core's own cache (4 MiB cost
 half as much again a byte), and that 64 devices are 32 MiB."""
-
-
-ALONE_FROM: Final = 64 * 1024
-"""Bytes from which a copy lets go of the interpreter; to get it back costs more than a smaller copy takes."""
 
 
 class Sink(Protocol):
@@ -63,8 +57,7 @@ class MemfdWindow:
         self._fd = os.memfd_create("vfio-data-fd", os.MFD_CLOEXEC)
         os.ftruncate(self._fd, window)
         mapping = mmap.mmap(self._fd, window, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
-        self._pages = np.frombuffer(mapping, dtype=np.uint8)
-        self._view = memoryview(mapping)
+        self._pages = memoryview(mapping)
         self._offset = 0
 
     def write(self, span: Span) -> int:
@@ -73,10 +66,7 @@ class MemfdWindow:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         at = self._offset % len(self._pages)
         taken = as_bytes(span)[: len(self._pages) - at]
-        if len(taken) < ALONE_FROM:
-            self._view[at : at + len(taken)] = taken
-        else:
-            np.copyto(self._pages[at : at + len(taken)], np.frombuffer(taken, dtype=np.uint8))
+        copy(self._pages[at : at + len(taken)], taken)
         self._offset += len(taken)
         return len(taken)
 
@@ -92,8 +82,7 @@ class MemfdWindow:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-            self._pages = np.zeros(0, dtype=np.uint8)
-            self._view = memoryview(b"")
+            self._pages = memoryview(b"")
 
 
 class FileSink:

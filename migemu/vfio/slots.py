@@ -33,6 +33,10 @@ class BufferLimits:
     slots: int = SLOTS
     """``slots_per_device``: how far an idx may lie ahead of the next one to be loaded."""
 
+    run: int = 0
+    """Bytes up to which small buffers that are here in a row are handed out together: with packets of a few
+    KiB, threads that took each by itself would do little but hand locks to one another."""
+
 
 @dataclass(slots=True)
 class BufferStats:
@@ -120,6 +124,16 @@ class Slots:
         self.next += 1
         return item
 
+    def take_run(self, first: Loadable) -> list[Loadable]:
+        """Hand out with `first` what is here in a row behind it, as far as ``limits.run`` goes."""
+        run, size = [first], first.size
+        while (payload := self._queue.get(self.next)) is not None:
+            size += len(payload.view)
+            if size > self.limits.run:
+                break
+            run.append(self.take())
+        return run
+
     def take_config(self) -> Loadable:
         """Hand out the config.
 
@@ -134,11 +148,13 @@ class Slots:
         return Loadable(self.next, payload, len(payload.view))
 
     def settle(self, item: Loadable) -> None:
-        """`item` is not held any more."""
+        """`item` is not held any more; those of a run in their order."""
         self.stats.queued_bytes -= item.size
+        if self._writing is None:
+            return
+        self.stats.loaded += 1
         if item.idx == self._writing:
             self._writing = None
-            self.stats.loaded += 1
 
     def set_end(self, count: int) -> None:
         """There are `count` data buffers.
