@@ -70,7 +70,9 @@ class SendChannels:
             MigemuError: the side was aborted.
         """
         with self._mutex:
-            self._wait(self._ready, lambda: bool(self._free), "a free multifd channel")
+            self._abort.check()
+            if not self._free:
+                self._wait(self._ready, lambda: bool(self._free), "a free multifd channel")
             channel = self._free.popleft()
             self._busy[channel] = packet
         self._outlets[channel].start(packet)
