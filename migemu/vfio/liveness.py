@@ -20,11 +20,16 @@ A paused-for device that is not live will never be: nobody could make progress f
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+
+TOLD_ONE_BY_ONE: Final = 4
+"""Channels up to which an error says of each what it does; of more it says how many do what."""
 
 
 class Head(NamedTuple):
@@ -151,9 +156,13 @@ def _channel_live(
 
 
 def story(device: str, channels: Mapping[int, Channel], queues: Mapping[str, Queue]) -> str:
-    """Why `device` cannot get the idx it needs: each channel in a few words, for people."""
+    """Why `device` cannot get the idx it needs, for people: each channel, or of many how many do what."""
     needed = queues[device].needed
-    told = ", ".join(f"channel {n} {_why(c, device, needed)}" for n, c in sorted(channels.items()))
+    if len(channels) <= TOLD_ONE_BY_ONE:
+        told = ", ".join(f"channel {n} {_why(c, device, needed)}" for n, c in sorted(channels.items()))
+    else:
+        what = {n: _what(c, device, needed) for n, c in sorted(channels.items())}
+        told = f"of the channels {_counted(what)}"
     return f"it needs idx {needed}, but {told}"
 
 
@@ -165,6 +174,18 @@ def _why(channel: Channel, device: str, needed: int) -> str:
     if channel.head is not None:
         return f"is paused at idx {channel.head.idx} of {channel.head.device}"
     return f"is {channel.state.value}"
+
+
+def _what(channel: Channel, device: str, needed: int) -> str:
+    passed = channel.state is not ChannelState.ENDED and channel.passed(device, needed)
+    return "past it" if passed else channel.state.value
+
+
+def _counted(channels: dict[int, str]) -> str:
+    """How many do what, and which is the first of them."""
+    first = {what: number for number, what in reversed(channels.items())}
+    count = Counter(channels.values())
+    return ", ".join(f"{count[what]} are {what} (the first: {n})" for what, n in reversed(first.items()))
 
 
 def lost(device: str, channels: Mapping[int, Channel], queues: Mapping[str, Queue]) -> bool:

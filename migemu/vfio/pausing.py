@@ -249,9 +249,12 @@ class PausingFlow:
             (n, c.head) for n, c in self._channels.items() if c.head and c.head.device in names
         )
         limit = self._limit(head)
-        stories = "; ".join(f"{n}: {story(n, self._channels, self._queues)}" for n in names[:3])
-        told = f"{limit} is met and nobody could ever go on: {stories}; raise {limit}"
+        told = f"{limit} is met and nobody could ever go on: {self._stories(names)}; raise {limit}"
         return LimitError(told, limit=limit, device=head.device, channel=number, idx=head.idx)
+
+    def _stories(self, names: list[str]) -> str:
+        told = [f"{name}: {story(name, self._channels, self._queues)}" for name in names[:2]]
+        return "; ".join([*told, f"{len(names) - 2} devices more wait like these"][: len(names)])
 
     def _limit(self, head: Head) -> str:
         """The limit that keeps `head` out."""

@@ -90,6 +90,20 @@ def test_a_lost_packet_is_called_lost_and_no_limit_is_blamed() -> None:
     assert (caught.value.device, caught.value.idx) == (A, 0)
 
 
+def test_of_many_channels_the_error_says_how_many_do_what() -> None:
+    """One line for 64 channels, too: an error that nobody reads to its end helps nobody."""
+    paced, _ = flow(64)
+    for channel in range(1, 60):
+        assert not paced.admit(channel, A, 100 + channel, 4)
+    for channel in range(60, 64):
+        paced.parked(channel)
+    with pytest.raises(LimitError, match=r"59 are past it \(the first: 1\)") as raised:
+        paced.parked(0)
+    told = str(raised.value)
+    assert "5 are parked at its SYNC (the first: 0)" in told
+    assert len(told) < 400
+
+
 def test_the_end_of_the_channel_others_wait_for_is_noticed() -> None:
     paced, _ = flow(2)
     for idx in (1, 2):

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 NAME = "0000:00:01.0/vfio"
 
 
+HELD = {
+    0: [700, 600, 500, 400, 300, 300, 200],
+    250: [700, 700, 500, 500, 300, 300, 300],
+    1000: [700, 700, 700, 700, 700, 300, 300],
+}
+"""Bytes counted at each of seven writes, by the run's size; packet 5 comes while 4 is written."""
+
+
 def never() -> float:
     """A deadline that does not hide a missed wake-up: a loader nobody wakes is still there at the join."""
     return math.inf
@@ -60,6 +68,45 @@ def test_four_receivers_in_any_order_and_one_loader_in_idx_order(log: Log, paylo
     buffers.done(item)
     assert [packet.released for packet in packets] == [1] * 201
     assert buffers.stats.peak_bytes <= 201 * 100
+
+
+@pytest.mark.parametrize("run", [0, 250, 1000])
+def test_small_buffers_that_are_here_in_a_row_are_given_back_together(
+    log: Log, payload: Any, run: int
+) -> None:
+    """Up to the run's bytes; what comes meanwhile, or is missing, ends the run, and the order stays."""
+    flow = TotalCap(log, 10_000)
+    buffers = StateBuffers(NAME, log, limits=BufferLimits(run=run), flow=flow)
+    packets = [payload(bytes(100)) for _ in range(8)]
+    for idx in (0, 1, 2, 3, 4, 6, 7):
+        buffers.insert(idx, packets[idx], idx == 7)
+    held: list[int] = []
+
+    def write(idx: int, _span: Span) -> None:
+        held.append(flow.held)
+        if idx == 4:
+            buffers.insert(5, packets[5])
+
+    buffers.load_data(write, never)
+    assert held == HELD[run]
+    assert (buffers.stats.loaded, buffers.stats.queued_bytes, flow.held) == (7, 100, 100)
+    assert all(packet.released == 1 for packet in packets[:7])
+
+
+def test_a_run_that_fails_in_its_middle_is_given_back_whole(log: Log, payload: Any) -> None:
+    buffers = StateBuffers(NAME, log, limits=BufferLimits(run=1000))
+    packets = [payload(bytes(100)) for _ in range(4)]
+    for idx, packet in enumerate(packets):
+        buffers.insert(idx, packet)
+
+    def write(idx: int, _span: Span) -> None:
+        if idx == 1:
+            raise DeviceError("the data fd failed", device=NAME, idx=idx)
+
+    with pytest.raises(DeviceError, match="idx 1"):
+        buffers.load_data(write, never)
+    assert all(packet.released == 1 for packet in packets)
+    assert buffers.stats.queued_bytes == 0
 
 
 def test_a_receiver_is_not_held_up_by_a_slow_device(log: Log, payload: Any) -> None:
