@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from migemu.cli import cli
+from migemu.cli import cli, main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,3 +88,18 @@ def test_every_page_is_in_the_readme() -> None:
 
 def test_the_pages_show_command_lines_at_all() -> None:
     assert sum(len(list(commands(page))) for page in PAGES) > 50
+
+
+def test_the_walk_from_a_suspicion_to_a_token_ends_at_the_token_of_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "reproduce-an-ordering-bug.md").read_text(encoding="utf-8")
+    mine, _, changed, *_ = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    rest = mine.partition("[ram]")[2]
+    (tmp_path / "early.toml").write_text(f"{changed}\n[ram]{rest}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["explore", "early.toml"])
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1].startswith("replay: migemu replay --scenario early.toml mig1")
+    assert [line for line in (told[0], *told[2:]) if line not in page] == []
