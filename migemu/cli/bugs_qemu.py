@@ -45,7 +45,7 @@ def reproduce_on_qemu(name: str, program: str, times: int, *, as_json: bool) -> 
 def _show(bug: Bug, entry: Against, launcher: Launcher, times: int, *, as_json: bool) -> None:
     rows = [hostile.ROWS[name] for name in entry.rows]
     version = launcher.version_text
-    fitting = [one for one in rows if one.bench.fits(launcher.version)]
+    fitting = [one for one in rows if one.bench.suits(launcher)]
     played = [
         Played(one, version, tuple(asyncio.run(play(one, launcher)) for _ in range(times))) for one in fitting
     ]

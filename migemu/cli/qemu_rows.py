@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from migemu.errors import UsageError
 from migemu.qemu import binary, hostile
 from migemu.qemu.hostile.playing import play
 from migemu.qemu.hostile.report import Played, markdown
@@ -51,15 +52,23 @@ def rows(
         for one in chosen:
             click.echo(f"{one.name:<5} {one.title}")
         return
-    launchers = [binary.find(program) for program in programs] or binary.find_all()
-    played = [_play(one, launcher, times, as_json=as_json) for one in chosen for launcher in launchers]
+    launchers = [binary.find(program) for program in programs] or binary.find_every()
+    pairs = [(one, launcher) for one in chosen for launcher in launchers if _is_for(one, launcher)]
+    if not pairs:
+        wanted = " or ".join(sorted({one.bench.target for one in chosen}))
+        raise UsageError(f"none of these rows is for the QEMUs there are: they are for {wanted}")
+    played = [_play(one, launcher, times, as_json=as_json) for one, launcher in pairs]
     if as_markdown:
         click.echo(markdown(played))
 
 
+def _is_for(one: Row, launcher: Launcher) -> bool:
+    return one.bench.target == launcher.board.target
+
+
 def _play(one: Row, launcher: Launcher, times: int, *, as_json: bool) -> Played:
     """Play it and say so, unless it says nothing to this QEMU."""
-    fits = one.bench.fits(launcher.version)
+    fits = one.bench.suits(launcher)
     verdicts = [asyncio.run(play(one, launcher)) for _ in range(times if fits else 0)]
     played = Played(one, launcher.version_text, tuple(verdicts))
     click.echo(json.dumps(played.plain()) if as_json else played.line())

@@ -6,7 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from migemu.cli.bugs import bugs
 from migemu.errors import UsageError
 from migemu.qemu import binary, doctor, hostile, pair
 from migemu.qemu.board import PC, VIRT, board_of, board_of_machine
@@ -99,6 +101,15 @@ async def test_b2_config_is_loaded_before_the_interrupt_controller(
 
 
 @pytest.mark.qemu
+def test_the_catalogue_finds_it(arm: Callable[[int], Launcher]) -> None:
+    words = ["reproduce", "B2", "--qemu", str(arm(10).program)]
+    told = CliRunner().invoke(bugs, words, catch_exceptions=False).output
+    assert "P1   wrong: device 0000:00:01.0/vfio: config before the interrupt controller" in told
+    assert "the bug shows" in told
+    assert "L1" not in told
+
+
+@pytest.mark.qemu
 async def test_load_ready_mends_b2(arm: Callable[[int], Launcher], tmp_path: Path) -> None:
     outcome, told = await late_controller(arm(11), tmp_path, "load-ready")
     assert (told, outcome.result.exit_code) == ("holds", 0)
@@ -157,7 +168,10 @@ def test_it_does_not_migrate_to_a_pc(tmp_path: Path) -> None:
         asyncio.run(pair.migrate(scenario("load-thread"), tmp_path, options))
 
 
-def test_the_rows_are_not_its(tmp_path: Path) -> None:
+def test_a_pcs_rows_are_not_its(tmp_path: Path) -> None:
     found: Any = hostile.select(("A0",))[0]
-    with pytest.raises(UsageError, match="an aarch64's"):
+    with pytest.raises(UsageError, match="row A0 is for x86_64"):
         asyncio.run(play(found, launcher(tmp_path, PROGRAM)))
+    assert not found.bench.suits(launcher(tmp_path, PROGRAM))
+    assert hostile.ROWS["P1"].bench.suits(launcher(tmp_path, PROGRAM))
+    assert not hostile.ROWS["P2"].bench.suits(launcher(tmp_path, PROGRAM))

@@ -47,9 +47,10 @@ INSIDE = "only a schedule of threads inside the process shows it, and no order o
 TABLE: Final[dict[str, Against | Unseen]] = {
     "B1": Against(("K1", "K2"), "the config arrives before the data: it must be loaded last"),
     "B2": Against(
-        ("L1", "L2"),
-        """all of the device arrives, and a second later the platform's section: a config that is loaded
-        before that is harmless on x86, and on ARM64 is this bug (L2: load-config-after-iter is on)""",
+        ("L1", "L2", "P1", "P2"),
+        """everything of the devices arrives, and later the platform's section: a config that is loaded
+        before that is harmless on x86 (L) and is this bug on ARM64 (P); in L2 and P2 load-config-after-iter
+        is on""",
     ),
     "B3": Against(("L3", "K8"), "the device's packets arrive before the mark and before its pre-copy data"),
     "B4": Against(("L4",), "main closes while a config is loaded: a clean-up with both locks wanted"),

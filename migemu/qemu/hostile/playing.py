@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from migemu.errors import UsageError
-from migemu.qemu.board import PC
+from migemu.qemu import rules_play
 from migemu.qemu.hostile.destination_bench import DestinationBench
 from migemu.qemu.hostile.pulse import Patience
 from migemu.qemu.hostile.source_bench import play_to_source
 from migemu.qemu.scratch import scratch
+from migemu.scenario import loads
 
 if TYPE_CHECKING:
     from migemu.qemu.binary import Launcher
@@ -22,12 +23,15 @@ async def play(row: Row, launcher: Launcher, patience: Patience | None = None) -
 
     Raises:
         PeerError: the QEMU did not start.
-        UsageError: it is not a PC's, or needs the VFIO shim, which cannot be built.
+        UsageError: it is of another target than the row, or needs the VFIO shim, which cannot be built.
     """
-    if launcher.board is not PC:
-        raise UsageError(f"the rows are a PC's; {launcher.program} is an {launcher.board.target}'s")
+    target = launcher.board.target
+    if target != row.bench.target:
+        raise UsageError(f"row {row.name} is for {row.bench.target}; {launcher.program} is {target}'s")
     patience = patience or Patience()
     with scratch("row") as folder:
+        if row.between:
+            return await rules_play.between(loads(row.between, row.name), launcher, folder)
         if row.sink is not None:
             return await play_to_source(row, row.sink, launcher, folder, patience)
         return await DestinationBench(row, launcher, folder, patience).play()

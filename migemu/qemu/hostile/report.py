@@ -66,7 +66,9 @@ def markdown(played: Sequence[Played]) -> str:
     cells = {(one.row.name, one.version): one.cell() for one in played}
     rows = {one.row.name: one.row for one in played}.values()
     lines = [f"| row | {' | '.join(versions)} |", f"| --- |{' --- |' * len(versions)}"]
-    for came_to, alike in groupby(rows, lambda one: (one.name[0], [cells[one.name, v] for v in versions])):
+    for came_to, alike in groupby(
+        rows, lambda one: (one.name[0], [cells.get((one.name, v), NOTHING) for v in versions])
+    ):
         titles = "; ".join(f"**{one.name}** {one.title}" for one in alike)
         lines.append(f"| {titles} | {' | '.join(_said(came_to[1]))} |")
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from migemu.qemu.hostile.sink import Sink
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from migemu.qemu.binary import Version
+    from migemu.qemu.binary import Launcher, Version
 
 Play = Callable[[Script], None]
 """A script: what is said, and when. It ends with its last word, or where the destination is gone."""
@@ -42,11 +42,17 @@ class Bench:
     """The row is about something older ones do not have."""
     ready: bool = False
     """The devices hold their config back until CONFIG_LOAD_READY."""
+    target: str = "x86_64"
+    """Whose QEMU."""
 
     def fits(self, version: Version) -> bool:
         """Whether the row says anything to this version."""
         oldest = max(self.oldest, SWITCHOVER_MARK) if self.devices else self.oldest
         return version >= oldest
+
+    def suits(self, launcher: Launcher) -> bool:
+        """Whether the row says anything to this QEMU."""
+        return self.target == launcher.board.target and self.fits(launcher.version)
 
 
 class Row(NamedTuple):
@@ -59,7 +65,9 @@ class Row(NamedTuple):
     script: Play | None
     """For a QEMU destination ..."""
     sink: SourcePlay | None = None
-    """... or for a source."""
+    """... or for a source ..."""
+    between: str = ""
+    """... or for one on either side: a scenario whose order rules act on a tap."""
 
 
 ROWS: dict[str, Row] = {}
@@ -84,6 +92,11 @@ def source_row(name: str, title: str, bench: Bench | None = None) -> Callable[[S
         return sink
 
     return add
+
+
+def pair_row(name: str, title: str, bench: Bench, scenario: str) -> None:
+    """Put a scenario for two QEMUs and a tap into the table."""
+    ROWS[name] = Row(name, title, bench, None, between=scenario)
 
 
 def select(names: tuple[str, ...]) -> list[Row]:
