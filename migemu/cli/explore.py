@@ -21,6 +21,7 @@ from migemu.lab.explored_task import STRATEGIES, Task
 from migemu.lab.stock import stock
 from migemu.lab.system_faults import FAULTS
 from migemu.lab.telling import as_dict, lines
+from migemu.observe.amounts import count
 from migemu.scenario import load
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _what(task: Task) -> str:
     devices, channels = len(scenario.device), scenario.migration.channels
     faults = f", faults: {', '.join(sorted(task.rules.faults))}" if task.rules.faults else ""
     design = task.subject.handoff.design.name
-    shape = f"{design}, {devices} devices, {channels} multifd channels"
+    shape = f"{design}, {count(devices, 'device')}, {count(channels, 'multifd channel')}"
     return f"{scenario.name}{_side(task)}: {shape}; {task.strategy}{faults}"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from migemu.observe.amounts import count
 from migemu.observe.catalogue import CHECKPOINTS
 from migemu.observe.devices import CONFIG_END, CONFIG_START, LOAD_END, LOAD_START, SAVED
 from migemu.observe.index import SIDES, hold_of
@@ -67,7 +68,9 @@ def _first(problems: Iterator[str], fine: Verdict) -> Verdict:
 def data_in_order(run: Run) -> Verdict:
     """Each device's buffers were loaded by idx, each once, all of them."""
     loaded = sum(device.buffers for device in run.devices)
-    fine = Verdict(True if loaded else None, f"{loaded} buffers of {len(run.devices)} devices")
+    fine = Verdict(
+        True if loaded else None, f"{count(loaded, 'buffer')} of {count(len(run.devices), 'device')}"
+    )
     return _first((p for name in run.names() for p in _disorder(run, name)), fine)
 
 
@@ -87,7 +90,7 @@ def data_intact(run: Run) -> Verdict:
     """What was loaded is byte for byte what was saved; RAM too."""
     if not run.verified:
         return Verdict(None, "no digests were compared")
-    fine = Verdict(ok=True, detail=f"{len(run.verified)} digests agree")
+    fine = Verdict(ok=True, detail=f"{count(len(run.verified), 'digest')} compared")
     return _first(_differences(run), fine)
 
 
@@ -128,7 +131,7 @@ def config_after_iterables(run: Run) -> Verdict:
     early = (
         f"device {e.get('device')}: config before the interrupt controller" for e in starts if e.t < loaded
     )
-    return _first(early, Verdict(ok=True, detail=f"{len(starts)} devices"))
+    return _first(early, Verdict(ok=True, detail=count(len(starts), "device")))
 
 
 def bql_for_config(run: Run) -> Verdict:
@@ -167,7 +170,7 @@ def start_after_all(run: Run) -> Verdict:
     started = run.started()
     if started is None:
         return Verdict(None, "the destination's VM was not started")
-    return _first(_late_configs(run, started), Verdict(ok=True, detail=f"{len(run.devices)} devices"))
+    return _first(_late_configs(run, started), Verdict(ok=True, detail=count(len(run.devices), "device")))
 
 
 def _late_configs(run: Run, started: float) -> Iterator[str]:
