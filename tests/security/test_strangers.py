@@ -91,7 +91,7 @@ def test_a_source_that_dies_while_it_connects_makes_room_for_the_next(
 
 
 def test_a_source_that_never_becomes_complete_makes_room_for_the_next() -> None:
-    with Incoming("timeouts.arrival=200 ms") as destination, Scripted(destination.address) as half:
+    with Incoming("timeouts.arrival=2 s") as destination, Scripted(destination.address) as half:
         half.connect(("main", 0, 1))
         assert eventually(lambda: any("timeouts.arrival" in reason for reason in destination.refusals()))
         migrated(destination)
