@@ -52,7 +52,7 @@ def rows(
         for one in chosen:
             click.echo(f"{one.name:<5} {one.title}")
         return
-    launchers = [binary.find(program) for program in programs] or binary.find_every()
+    launchers = [binary.find(program) for program in programs] or binary.find_every() or [binary.find()]
     pairs = [(one, launcher) for one in chosen for launcher in launchers if _is_for(one, launcher)]
     if not pairs:
         wanted = " or ".join(sorted({one.bench.target for one in chosen}))

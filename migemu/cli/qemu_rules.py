@@ -58,7 +58,7 @@ def rules(
     for file, scenario in scenarios.items():
         if not scenario.order:
             raise UsageError(f"{file} has no order rules")
-    launchers = [binary.find(program) for program in programs] or binary.find_all()
+    launchers = [binary.find(program) for program in programs] or binary.find_all() or [binary.find()]
     played = []
     for file, scenario in scenarios.items():
         for launcher in launchers:

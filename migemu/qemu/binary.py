@@ -178,6 +178,5 @@ def find(path: str | Path | None = None, at_least: Version = (0,)) -> Launcher:
         if one.version >= at_least:
             return one
     have = ", ".join(one.version_text for one in found) or "none"
-    raise UsageError(
-        f"no QEMU {needed} or newer (found: {have}): name one with --qemu, or run tests/qemu/get-qemu.sh"
-    )
+    wanted = f"no QEMU {needed} or newer (found: {have})" if found else "no QEMU is here"
+    raise UsageError(f"{wanted}: name one with --qemu, or run tests/qemu/get-qemu.sh")

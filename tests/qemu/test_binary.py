@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from migemu.cli.qemu import qemu as cli
 from migemu.errors import UsageError
 from migemu.qemu import binary, shim
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+RULES = Path(__file__).parents[2] / "configs/order/k06-idx-missing.toml"
 SAYS = "#!/bin/sh\necho QEMU emulator version {}\n"
 
 
@@ -117,3 +117,24 @@ def test_a_compiler_that_fails_gives_its_error(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(UsageError, match="too hot"):
         shim.build(tmp_path)
     assert not list(tmp_path.glob("*.so"))
+
+
+@pytest.mark.parametrize("words", [["rows"], ["rules", str(RULES)]])
+@pytest.mark.usefixtures("bare")
+def test_without_any_a_verb_says_what_to_do(words: list[str]) -> None:
+    outcome = CliRunner().invoke(cli, words)
+    assert isinstance(outcome.exception, UsageError)
+    assert "no QEMU is here: name one with --qemu, or run tests/qemu/get-qemu.sh" in str(outcome.exception)
+
+
+def test_a_folder_with_another_target_is_that_targets(tmp_path: Path) -> None:
+    folder = unpacked(tmp_path / "qemu", "10.0.13")
+    (folder / "usr/bin" / binary.PROGRAM).rename(folder / "usr/bin/qemu-system-aarch64")
+    assert binary.launcher(folder).board.target == "aarch64"
+
+
+def test_every_target_is_found_and_only_a_pcs_is_taken(bare: Path) -> None:
+    put(bare / "bin/qemu-system-aarch64", SAYS.format("11.1.3"))
+    installed(bare, "7.2.22")
+    assert [one.board.target for one in binary.find_every()] == ["x86_64", "aarch64"]
+    assert binary.find().version == (7, 2, 22)
