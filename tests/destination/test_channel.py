@@ -135,9 +135,9 @@ async def test_one_hold_gone_leaves_the_other() -> None:
     await bench.release("setup")
     bench.receiver.working = True
     bench.come(SYNC + DATA)
-    bench.receiver.working = False
     await bench.release("sync")
     assert (len(bench.receiver.packets), bench.reading) == (1, False)
+    bench.receiver.working = False
     await bench.release(RECEIVE_THREAD)
     assert (len(bench.receiver.packets), bench.reading) == (2, True)
 

@@ -15,8 +15,15 @@ from e2e.inprocess import DEVICE, migrate
 ANY, OK, FAILS = "either", "verified", "fails"
 
 
+WAITS = frozenset({"after", "before", "hold", "sequence"})
+PATIENT = 'timeout = "20 s"'
+"""What a packet waits for comes in milliseconds, and on a busy machine when it can."""
+
+
 def rule(kind: str, select: str = "", attributes: str = "", stream: str = "out") -> str:
     """One rule."""
+    if kind in WAITS and "timeout" not in attributes:
+        attributes += f", {PATIENT}" if attributes else PATIENT
     return (
         f'[[order]]\ntype = "{kind}"\nstream = "{stream}"\nrequired = true\n'
         f"select = {{ {select} }}\nattributes = {{ {attributes} }}\n"
