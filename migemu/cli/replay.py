@@ -21,9 +21,10 @@ from migemu.errors import MigemuError, ScheduleError, UsageError
 from migemu.lab.capture import Capture
 from migemu.lab.replay import Player
 from migemu.lab.replay_check import recorded_digests, told
-from migemu.link.order_arm import arm, rules_for
+from migemu.link.order_arm import arm
 from migemu.observe.events import EventLog
 from migemu.observe.live import json_lines, live_view
+from migemu.qemu.rules import for_source
 from migemu.scenario import default, load
 from migemu.threads.native import NativeThreads
 
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     "--rules",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A scenario whose [[order]] rules of the stream out act on what is sent.",
+    help="A scenario whose [[order]] rules act on what is sent, those for what arrives too.",
 )
 @click.option(
     "--set",
@@ -113,7 +114,7 @@ def replay(
     if connect is not None and overrides:
         raise UsageError("--set is for a destination of the replay's own; leave --connect out")
     played = load(rules) if rules is not None else found.scenario() or default()
-    armed = rules_for(played, "source") if rules is not None else ()
+    armed = for_source(played.order, platform="") if rules is not None else ()
     run = Run(found, played.model_copy(update={"order": armed}), paced=speed == "recorded")
     if as_json:
         run.show(json_lines(sys.stdout), connect, overrides)

@@ -22,24 +22,31 @@ PLATFORM: Final = "timer"
 """Section of a QEMU that stands for the interrupt controller in a stream made for it."""
 
 
-def for_source(orders: Iterable[Order]) -> tuple[Order, ...]:
-    """The rules of a source that drives a QEMU.
+def for_source(orders: Iterable[Order], platform: str = PLATFORM) -> tuple[Order, ...]:
+    """The rules of a source that drives a QEMU, or replays what was recorded of one.
+
+    Args:
+        orders: those of a scenario.
+        platform: the section that stands for the interrupt controller; empty: its own name.
 
     Raises:
         UsageError: one is about what the destination answers, or waits for an event that only a destination
             of ours tells.
     """
-    return tuple(_sent(order) for order in orders)
+    sections = {"section": platform} if platform else {}
+    return tuple(_sent(order, sections) for order in orders)
 
 
-def _sent(order: Order) -> Order:
+def _sent(order: Order, platform: dict[str, str]) -> Order:
     if order.stream == "return":
         raise UsageError(
-            f"order rule {order.name}: what a QEMU answers is not its source's to rule; use migemu tap"
+            f"order rule {order.name}: what the other side answers is not a source's to rule; use migemu tap"
         )
     if order.stream == "in" and any(until.event for until in _untils(order)):
-        raise UsageError(f"order rule {order.name} waits for a destination's event, and a QEMU tells none")
-    return _with(order, "out", {"section": PLATFORM})
+        raise UsageError(
+            f"order rule {order.name} waits for an event of the destination, which tells none here"
+        )
+    return _with(order, "out", platform)
 
 
 def between(orders: Iterable[Order]) -> tuple[Order, ...]:

@@ -112,11 +112,9 @@ async def test_a_qemu_10_does_not(tmp_path: Path) -> None:
 
 
 async def test_a_qemu_completes_with_wrong_ram_when_a_packet_is_lost(tmp_path: Path) -> None:
-    """C5: no error, and the source would have been told that all is well."""
+    """C5: no error, and the source would have been told that all is well. Rules of `in` act as well."""
     rules = tmp_path / "rules.toml"
-    rules.write_text(
-        '[[order]]\ntype = "drop"\nstream = "out"\nrequired = true\nselect = { flag = "ram", nth = 1 }\n'
-    )
+    rules.write_text('[[order]]\ntype = "drop"\nrequired = true\nselect = { flag = "ram", nth = 1 }\n')
     async with waiting_qemu(10, tmp_path, 2) as (machine, address):
         code, said = await replay("qemu-10.0-none-2ch", address, "--rules", str(rules))
         assert code == 0, said

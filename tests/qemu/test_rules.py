@@ -134,6 +134,15 @@ def test_what_arrives_at_ours_is_what_is_sent_to_a_qemu() -> None:
     assert [selects(one) for one in rules.between(scenario.order)] == [("in", "Tail", "", "in")]
 
 
+def test_what_was_recorded_keeps_its_sections() -> None:
+    scenario = ordered('type = "hold"\n' + GIC + UNTIL)
+    assert selects(rules.for_source(scenario.order, platform="")[0])[:3] == (
+        "out",
+        "SectionFull",
+        "migemu-gic",
+    )
+
+
 def test_the_main_channel_is_the_first_connection_of_a_qemu() -> None:
     rule = 'type = "delay"\nstream = "out"\nattributes = { latency = "1 s" }\n'
     (changed,) = rules.between(ordered(rule + 'select = { record = "Connect", channel = "main" }').order)
@@ -144,7 +153,7 @@ def test_the_main_channel_is_the_first_connection_of_a_qemu() -> None:
     ("rule", "why"),
     [
         ('type = "drop"\nstream = "return"\nselect = { message = "SHUT" }', "use migemu tap"),
-        ('type = "hold"\nattributes = { until = { event = "config_ready" } }', "a QEMU tells none"),
+        ('type = "hold"\nattributes = { until = { event = "config_ready" } }', "which tells none here"),
     ],
 )
 def test_what_only_a_destination_of_ours_can_do_is_refused(rule: str, why: str) -> None:
