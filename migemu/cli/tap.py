@@ -16,9 +16,11 @@ from migemu.cli.captures import RECORD, recording
 from migemu.cli.listening import check_listen
 from migemu.cli.options import JSON, OUT
 from migemu.errors import CancelledMigrationError, MigemuError
+from migemu.observe.index import Index
 from migemu.observe.join import join
 from migemu.observe.live import json_lines
 from migemu.observe.recorder import PACKETS, prepare, save_with
+from migemu.observe.report import as_passed
 from migemu.observe.result import RunEnd, build_result
 from migemu.observe.summary import print_summary
 from migemu.qemu.tap import Tap, through
@@ -127,12 +129,12 @@ def _finish(
     """Tell what went by."""
     joined = join(watch.logs["source"].events(), watch.logs["destination"].events())
     outcome = outcome_of(watch, scenario, joined, error)
-    if folder is not None:
-        save(folder, watch, joined, outcome)
     if not as_json:
-        print_summary(outcome, Console(highlight=False))
+        print_summary(as_passed(outcome, Index(joined)), Console(highlight=False))
         for line in [*watch.packets.lines(), *(f"not read: {what}" for what in watch.unseen)]:
             click.echo(line)
+    if folder is not None:  # after the summary: a full disk takes the files, not the figures
+        save(folder, watch, joined, outcome)
     if error is not None:
         raise error
     if outcome.exit_code:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from migemu.observe.events import Event
     from migemu.observe.model import DeviceResult, Result
 
+SURE = 2
+"""Columns of a device that are there in any case: its name and its data."""
+NOTHING = (amounts.UNKNOWN, "0 B")
+"""A column of nothing else says nothing: a tap knows of no loading."""
+
 
 def write_report(result: Result, events: Sequence[Event], path: str | Path, packets: str = "") -> None:
     """Write the page of one run.
@@ -65,8 +70,9 @@ def _sections(result: Result, index: Index, packets: str) -> Iterator[Section]:
     yield Section("Outcome", outcome(result))
     note = "From stopping the VM on the source until it runs on the destination, cut at QEMU's checkpoints."
     yield Section("Downtime", downtime(result), note)
+    chart = pictures.device_chart(index, by)
     note = "Ready means that all data and the config are here, but the design does not allow the config yet."
-    yield Section("Devices", _svg(pictures.device_chart(index, by)) + devices(result.devices), note)
+    yield Section("Devices", _svg(chart) + devices(result.devices), note if chart else "")
     note = "Every one that went by, by device and in the order in which it came."
     count = amounts.count(len(packets.splitlines()), "packet")
     yield Section("Device packets", details(count, packets) if packets else "", note)
@@ -96,12 +102,16 @@ def outcome(result: Result) -> Html:
         ("downtime", amounts.time(times.downtime)),
         ("RAM", f"{amounts.size(result.ram.bytes)} in {amounts.count(result.ram.rounds, 'round')}"),
         ("RAM before the downtime", amounts.rate(rates.precopy)),
-        ("device state", f"{amounts.size(data)} at {amounts.rate(rates.device_state)}"),
+        ("device state", " at ".join(filter(None, (amounts.size(data), _known_rate(rates.device_state))))),
         ("clock error between the sides", amounts.time(times.clock_error)),
-        ("VM", f"may run on: {result.runnable}"),
+        ("VM", f"may run on: {'not known' if result.runnable == 'unknown' else result.runnable}"),
     ]
     notes = [*(f"Reason: {reason}" for reason in result.reasons), *caveats(result)]
     return Html(table(("", ""), rows, words=2) + "".join(map(paragraph, notes)))
+
+
+def _known_rate(rate: float | None) -> str:
+    return "" if rate is None else amounts.rate(rate)
 
 
 def caveats(result: Result) -> Iterator[str]:
@@ -128,7 +138,9 @@ def devices(results: Sequence[DeviceResult]) -> str:
     if not results:
         return ""
     times = ("wait ms", "load ms", "ready ms", "config ms", "total ms")
-    return table(("device", "data", "config", "queue peak", *times), map(_device, results))
+    heads, rows = ("device", "data", "config", "queue peak", *times), [*map(_device, results)]
+    known = [at for at in range(len(heads)) if at < SURE or any(row[at] not in NOTHING for row in rows)]
+    return table([heads[at] for at in known], [[row[at] for at in known] for row in rows])
 
 
 def _device(device: DeviceResult) -> tuple[str, ...]:
@@ -143,7 +155,8 @@ def checks(result: Result) -> Html:
     rows = [(item.name, mark(words[item.ok], good=item.ok), item.detail) for item in result.invariants]
     wrong = [item for item in result.verification if not item.ok]
     agree = len(result.verification) - len(wrong)
-    lines = [f"{agree} of {len(result.verification)} digests of source and destination agree."]
+    agreeing = f"{agree} of {len(result.verification)} digests of source and destination agree."
+    lines = [agreeing if result.verification else "No digests were compared."]
     lines += [f"{item.device or ''} {item.what} differs {item.detail}".strip() for item in wrong]
     return Html(table(("invariant", "", ""), rows, words=3) + "".join(map(paragraph, lines)))
 

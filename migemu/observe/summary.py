@@ -32,6 +32,9 @@ NARROWEST = 46
 WIDEST = 1000
 """Cells to measure a table in."""
 
+NOTHING = (amounts.UNKNOWN, "0 B")
+"""A column of nothing else is left out: a tap knows of no loading."""
+
 FIRST_TO_GO = ("queue\npeak", "config\nsize", "ready\nms", "config\nms", "wait\nms", "load\nms")
 """Columns that a narrow terminal does without, in this order; all are in result.json."""
 
@@ -150,7 +153,7 @@ def _columns(result: Result) -> dict[str, Callable[[DeviceResult], str]]:
     saved = {"\ndata": lambda device: amounts.size(_data(result, device))}
     if _source_alone(result):
         return saved | {"save\nms": lambda device: amounts.ms(device.save)}
-    return saved | {
+    loaded: dict[str, Callable[[DeviceResult], str]] = {
         "config\nsize": lambda device: amounts.size(device.config_bytes),
         "queue\npeak": lambda device: amounts.size(device.queued_peak),
         "wait\nms": lambda device: amounts.ms(device.wait),
@@ -159,6 +162,8 @@ def _columns(result: Result) -> dict[str, Callable[[DeviceResult], str]]:
         "config\nms": lambda device: amounts.ms(device.config_load),
         "total\nms": lambda device: amounts.ms(device.total),
     }
+    known = {name for name, tell in loaded.items() for one in result.devices if tell(one) not in NOTHING}
+    return saved | {name: tell for name, tell in loaded.items() if name in known}
 
 
 def _devices(result: Result, console: Console) -> None:

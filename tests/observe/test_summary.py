@@ -142,3 +142,10 @@ def test_a_source_alone_tells_what_it_saved_and_leaves_the_rest_to_the_destinati
     ):
         assert line in text
     assert "queue" not in text
+
+
+def test_a_column_of_nothing_is_left_out(story: Story) -> None:
+    story.destination = [event for event in story.destination if not event.event.startswith("vfio_load")]
+    heads = summary(story.result(), 120)
+    assert "wait" not in heads
+    assert "load\n" not in heads
