@@ -91,9 +91,9 @@ class Bench:
         self.sides.append(side)
         return side
 
-    def destination(self, *more: str) -> tuple[Side, str]:
+    def destination(self, *more: str, host: str = "127.0.0.1") -> tuple[Side, str]:
         """A destination that listens, and where."""
-        side = self.start("destination", str(self.config), "--listen", "127.0.0.1:0", *more)
+        side = self.start("destination", str(self.config), "--listen", f"{host}:0", *more)
         event = side.wait_for("listening")
         return side, f"{event['host']}:{event['port']}"
 

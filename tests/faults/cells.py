@@ -26,6 +26,10 @@ LIMIT = 300.0
 TRIES = 3
 """How often a cell is played until its fault strikes in time, on a machine that runs."""
 
+HOST = "127.0.0.2"
+"""Where destinations listen: a port that has to be free again must not be given to anybody's connection
+meanwhile, and the kernel gives those of 127.0.0.1."""
+
 
 @dataclass
 class Cell:
@@ -106,7 +110,7 @@ class Cell:
         (self.folder / "kept").mkdir(exist_ok=True)
         keep = f"device.0.keep={self.folder / 'kept' / 'state'}"
         there = (*settings(self.phase, "destination"), keep, *self.fault.overrides)
-        destination, address = bench.destination(*sets(*there))
+        destination, address = bench.destination(*sets(*there), host=HOST)
         target = address
         if self.fault.proxied:
             self.proxy = Proxy(address)
