@@ -107,7 +107,7 @@ class QemuSide:
             ],
             self.folder,
             self.name,
-            preload=shim.build(),
+            preload=shim.build() if self.standin.devices else None,
             environment=self.standin.environment(),
             fds=(self.ram.fd,),
             kill_after=limit + MARGIN,

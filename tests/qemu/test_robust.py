@@ -102,6 +102,19 @@ def test_a_migration_between_such_ends_and_says_why(
     assert library.exists()
 
 
+@pytest.mark.qemu
+async def test_ram_alone_needs_no_compiler(
+    any_qemu: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shim, "compiler", lambda: None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    scenario = loads(
+        'machine = "9.1"\nhandoff = "main-channel"\n[ram]\nsize = "8 MiB"\nworking_set = "1 MiB"', "test"
+    )
+    outcome = await pair.migrate(scenario, tmp_path, PairOptions(any_qemu, any_qemu))
+    assert (outcome.result.verdict, outcome.result.reasons) == ("completed", ())
+
+
 class Lacks(NamedTuple):
     """A QEMU without something."""
 
