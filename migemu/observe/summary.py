@@ -189,8 +189,9 @@ def _devices(result: Result, console: Console) -> None:
 def _table(shown: Sequence[DeviceResult], columns: Mapping[str, Callable[[DeviceResult], str]]) -> Table:
     table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="dim")
     table.add_column("device", overflow="fold", style="bold")
+    lined = all(name.startswith("\n") for name in columns)  # one line of heads is enough then
     for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name.strip() if lined else name, justify="right", no_wrap=True)
     for device in shown:
         table.add_row(_short(device.device), *(tell(device) for tell in columns.values()))
     return table
