@@ -23,6 +23,7 @@ from migemu.lab.explore import Budget, Dfs, Pct, RandomWalk, Rules, Runner, expl
 from migemu.lab.explore.plan import Plan
 from migemu.lab.explore.replaying import Follower
 from migemu.lab.explored import destination, source
+from migemu.lab.known_states import over_states
 from migemu.lab.stock import stock
 
 if TYPE_CHECKING:
@@ -281,8 +282,15 @@ def runs(seconds: float, exhaust: float) -> Iterator[tuple[str, MakeSystem, Stra
         for design in DESIGNS:
             told = f"{devices} device(s) {buffers} buffer(s)"
             made = production(design, devices, buffers, 2)
-            yield f"production, dfs coarse, 2 channels {told}, {design}", made, Dfs(), whole
-    yield "production, dfs, source of 1 device 1 buffer, 1 channel", source(small_source()), Dfs(), whole
+            yield f"production, states, coarse, 2 channels {told}, {design}", made, over_states(), whole
+            if (devices, buffers) != EXHAUSTED[-1]:
+                yield f"production, schedules, coarse, 2 channels {told}, {design}", made, Dfs(), whole
+    for design in DESIGNS:
+        made = production(design, *EXHAUSTED[-1], 2, coarse=False)
+        yield f"production, states, 2 channels, stock scenario, {design}", made, over_states(), whole
+    told = "source of 1 device 1 buffer, 1 channel"
+    yield f"production, states, {told}", source(small_source()), over_states(), whole
+    yield f"production, schedules, {told}", source(small_source()), Dfs(), whole
 
 
 def small_source() -> Scenario:

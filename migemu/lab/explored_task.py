@@ -25,6 +25,7 @@ from migemu.lab.explore import (
 from migemu.lab.explore.plan import Plan
 from migemu.lab.explore.replaying import Follower
 from migemu.lab.explored_jobs import explore_with_jobs
+from migemu.lab.known_states import over_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +85,7 @@ class Task:
 
     def _make_strategy(self) -> Strategy:
         if self.strategy == "dfs":
-            return Dfs()
+            return over_states()
         if self.strategy == "random":
             return RandomWalk(self.seed)
         length = self.length()
@@ -98,6 +99,8 @@ class Task:
 
     def _resumable(self, path: Path) -> Outcome:
         """A depth-first search that begins where the file says and leaves there where it stopped.
+
+        It is over schedules: what a search knows of states is of use to its own process only.
 
         Raises:
             UsageError: the file cannot be read or written; better now than when it is over.

@@ -64,19 +64,20 @@ class Bits:
     def look(self, part: object) -> None:
         """The running step looks at `part`; steps that earlier schedules have had are not looked at again."""
         engine = self.engine
-        if engine.steps >= engine.base:
+        if engine.steps >= engine.base and not engine.asking:
             engine.seen |= self.of(part)
 
     def change(self, part: object) -> None:
         """The running step changes `part`."""
         engine = self.engine
-        if engine.steps >= engine.base:
+        if engine.steps >= engine.base and not engine.asking:
             engine.foot |= self.of(part)
 
 
 def tell(thing: Any, kind: type, bits: Bits) -> None:
     """Make `thing` one of `kind`, a subclass of its own class that tells what is used."""
-    told = {name: thing.__dict__.pop(name) for name in vars(kind) if name in thing.__dict__}
+    names = [name for owner in kind.__mro__ for name in vars(owner) if name in thing.__dict__]
+    told = {name: thing.__dict__.pop(name) for name in dict.fromkeys(names)}
     thing.__class__, thing.bits = kind, bits
     for name, value in told.items():
         setattr(thing, name, value)

@@ -41,6 +41,7 @@ from migemu.lab.footprint_kinds import (
     tell,
 )
 from migemu.lab.system_actors import Session
+from migemu.threads.sync import Abort
 from migemu.vfio.flow import FreeFlow
 
 if TYPE_CHECKING:
@@ -70,6 +71,25 @@ def declare_session(threads: ControlledThreads, session: Session) -> None:
     if type(session) is Session and threads.engine.log is not None:
         threads.transparent(session.lock)
         session.over.bit = 0
+
+
+def declare_abort(threads: ControlledThreads, abort: Abort) -> None:
+    """Tell the search of this run when a side's first error and its end are used: no lock guards them.
+
+    Whatever else runs, a mutant's too: whether a cancel comes before or after the end makes a difference.
+    """
+    if threads.engine.log is not None:
+        tell(abort, _told(type(abort)), Bits(threads.engine, "abort"))
+
+
+_told_aborts: dict[type[Abort], type[ToldAbort]] = {Abort: ToldAbort}
+
+
+def _told(kind: type[Abort]) -> type[ToldAbort]:
+    """A kind of abort, its uses told; made once."""
+    if kind not in _told_aborts:
+        _told_aborts[kind] = type(kind.__name__, (ToldAbort, kind), {})
+    return _told_aborts[kind]
 
 
 def declare(threads: ControlledThreads, core: Core, queue: BurstQueue, most: dict[str, int]) -> None:
@@ -107,7 +127,6 @@ def _declare_side(threads: ControlledThreads, core: Core, queue: BurstQueue) -> 
     queue._items = told  # noqa: SLF001  as above
     threads.transparent(core.pool._lock)  # noqa: SLF001  as above
     tell(core.pool, ToldPool, Bits(engine, "load threads"))
-    tell(core.abort, ToldAbort, Bits(engine, "abort"))
     threads.transparent(core.bql.lock)  # it guards devices; the ear tells of them
     threads.listen(Ear(engine, core.machine.slots).hear)
 

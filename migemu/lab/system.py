@@ -17,7 +17,7 @@ from migemu.destination.build import flow_of
 from migemu.destination.plan import Plan
 from migemu.handoff.choice import choose
 from migemu.handoff.models import device_models, platform_of
-from migemu.lab.footprints import declare, declare_session
+from migemu.lab.footprints import declare, declare_abort, declare_session
 from migemu.lab.system_actors import ChannelActor, MainActor, Session, User
 from migemu.lab.system_checks import Watchman, digest_of
 from migemu.lab.system_faults import CANCEL, HARMLESS, DecidingSink
@@ -142,6 +142,7 @@ class DestinationSystem:
         self._spawn(threads, queue)
         if setup.watch is not None:
             setup.watch(threads, self.core)
+        declare_abort(threads, self.core.abort)
 
     def _spawn(self, threads: ControlledThreads, queue: BurstQueue) -> None:
         core = self.core

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from migemu.errors import CancelledMigrationError, ConnectionLostError, InvariantError, MigemuError
 from migemu.handoff.choice import choose
 from migemu.handoff.models import device_models
+from migemu.lab.footprints import declare_abort
 from migemu.lab.system_faults import CANCEL, CHANNEL_FAILS, HARMLESS
 from migemu.lab.system_payload import CONFIG
 from migemu.lab.system_traffic import buffers_of
@@ -139,6 +140,7 @@ class SourceSystem:
         """Spawn the migration thread and the sockets, and state the invariants."""
         self.threads = threads
         self.abort = Abort(threads)
+        declare_abort(threads, self.abort)
         patience = self.patience = Patience(threads, None)
         count = self.setup.scenario.migration.channels
         self.sockets = [SocketActor(threads, self, channel) for channel in range(count)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class FaultySink:
     def __init__(self, sink: Sink, faults: Faults, seed: int, sleeper: Sleeper) -> None:
         self._sink = sink
         self._faults = faults
-        self._rng = random.Random(seed)  # noqa: S311 - repeatable faults, not secrets
+        self._seed = seed
         self._sleeper = sleeper
         self._offset = 0
         self._stalled = False
@@ -70,6 +71,11 @@ class FaultySink:
         if not self._faults.partial_writes or len(span) < 2:
             return span
         return span[: self._rng.randint(1, len(span))]
+
+    @cached_property
+    def _rng(self) -> random.Random:
+        """Made when it is wanted: seeding takes longer than a small device's whole life in an exploration."""
+        return random.Random(self._seed)  # noqa: S311 - repeatable faults, not secrets
 
 
 class ShortReads:

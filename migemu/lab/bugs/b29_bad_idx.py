@@ -64,8 +64,11 @@ BUG = Bug(
     changed="one guard: the reassembly believes every config idx",
     breaks="wait-without-end",
     broken=Setup(SCENARIO, Parts(buffers=TrustingBuffers), TRAFFIC, name="B29 broken"),
-    correct=Setup(SCENARIO, traffic=TRAFFIC, name="B29 correct"),
-    instead="the packet is refused and the migration fails with device, channel and idx",
+    # A count that is too small and comes before the data it denies is believed: nothing contradicts it until
+    # the last buffer comes, which may be after the start. Against that there are digests (C5).
+    correct=Setup(SCENARIO, traffic=TRAFFIC, ignored=frozenset({"data-intact"}), name="B29 correct"),
+    instead="""the packet is refused and the migration fails with device, channel and idx; where the config
+    comes first, the data buffer behind it is, if it comes before the VM starts""",
     hunt=Hunt(length=40),
     real=Real(
         broken=Run(FORCED, Parts(buffers=TrustingBuffers)),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from migemu.errors import ScheduleError
-from migemu.lab.explore import Budget, Dfs, Portfolio, Runner, explore, report, shrink
+from migemu.lab.explore import Budget, Portfolio, Runner, explore, report, shrink
 from migemu.lab.explore.plan import Plan
 from migemu.lab.explore.replaying import Director, Scribe
+from migemu.lab.known_states import over_states
 
 if TYPE_CHECKING:
     from migemu.lab.bugs.bug import Bug, Subject
@@ -106,7 +107,7 @@ def vindicate(found: Found, budget: Budget | None = None) -> Vindication:
     """
     hunt = found.bug.hunt
     budget = budget or Budget(hunt.all_of_correct, hunt.seconds, confirmed=1)
-    search = explore(found.bug.correct, Dfs(), budget, hunt.rules)
+    search = explore(found.bug.correct, over_states(), budget, hunt.rules)
     return Vindication(under_same_schedule(found, found.bug.correct), search)
 
 

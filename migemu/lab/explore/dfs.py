@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from migemu.lab.explore.plan import Plan, Run
+from migemu.lab.explore.plan import PRUNED, Plan, Run
 from migemu.lab.explore.races import History
 from migemu.lab.explore.tree import Node, OptionNode, SourceNode, StopNode, load_node
 
@@ -102,17 +102,12 @@ class Dfs:
                 self._history.add(entry)
             return
         self._history.shrink(self._base)
-        for step, entry in enumerate(self._log, self._base):
-            self.reached(step)
+        for entry in self._log:
             for race in self._history.add(entry):
                 self._insist(*race)
-        self.reached(self._base + len(self._log))
         for wish in run.blocked:
             for race in self._history.wish(*wish):
                 self._insist(*race)
-
-    def reached(self, step: int) -> None:
-        """The history of the last run is known up to `step`, not further."""
 
     def saw(self, run: Run) -> None:
         """Remember the footprints of the steps that were taken."""
@@ -193,7 +188,7 @@ class Dfs:
         sleep = self._engine.sleep
         choice = next((place for place, tid in enumerate(menu) if tid not in sleep), -1)
         if choice < 0:
-            self._engine.stop("pruned")
+            self._engine.stop(PRUNED)
         return choice
 
     def _node(self, menu: list[int], choice: int, *, going: bool) -> Node:

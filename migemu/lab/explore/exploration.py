@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from migemu.lab.explore.narrate import require_repeatable, trimmed
 from migemu.lab.explore.outcome import Outcome
-from migemu.lab.explore.runner import Runner
+from migemu.lab.explore.plan import PRUNED
+from migemu.lab.explore.runner import GIVEN_UP, Runner
 from migemu.threads.controlled_rules import Rules
 from migemu.threads.native import NativeThreads
 
@@ -106,7 +107,7 @@ class Exploration:
         if plan.rehearsal:
             return ""
         self._count(run)
-        if run.ended != "pruned" and self.outcome.schedules <= self._budget.confirmed:
+        if run.ended not in GIVEN_UP and self.outcome.schedules <= self._budget.confirmed:
             require_repeatable(self._runner, self._strategy.decisions())
         if run.failure is None or self.outcome.failure is not None:
             return ""
@@ -125,7 +126,7 @@ class Exploration:
     def _count(self, run: Run) -> None:
         outcome = self.outcome
         outcome.steps += run.steps
-        if run.ended == "pruned":
+        if run.ended == PRUNED:
             outcome.pruned += 1
         else:
             outcome.schedules += 1

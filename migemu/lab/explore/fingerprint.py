@@ -40,8 +40,8 @@ class Fingerprints:
 
     def know_constants(self) -> None:
         """Whatever is there now is a constant; to be called after a first run, which fills all caches."""
+        gc.unfreeze()  # what is frozen would be neither collected nor listed
         gc.collect()
-        gc.unfreeze()  # what is frozen would not be listed
         self._kept = gc.get_objects()
         self._constants = frozenset(map(id, self._kept))
         gc.freeze()

@@ -29,6 +29,12 @@ class FinalSystem(System, Protocol):
         ...
 
 
+PRUNED = "pruned"
+"""End of a run that would only have repeated earlier ones from the start; it is not counted as a schedule."""
+
+KNOWN = "known"
+"""End of a run in a state from which everything has been tried."""
+
 MakeSystem = Callable[[], System]
 """Makes the same system each time: what it does may depend on nothing but the schedule."""
 

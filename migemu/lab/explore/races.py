@@ -82,18 +82,34 @@ class History:
     def ahead(self, known: int, foot: int, seen: int, took: int) -> list[tuple[int, int]]:
         """The races of a step that may follow some time, and threads that can begin the other order.
 
-        What comes between is not known, so there may be fewer races in fact. Where nothing after the earlier
-        step can begin the other order, there are no threads: whoever can do so follows later.
+        What else comes before it then is in `known`. Where nothing between the earlier step and the end of
+        the history can begin the other order, there are no threads: what follows begins it.
         """
         races: list[Race] = []
         step = len(self._who)
         self._order(races, known, self._clashes(known, foot, seen), took, step, 0)
         return [(race, self._initials(race, step, 0, -1)) for race, _, _ in races]
 
-    def commutes(self, step: int, foot: int, seen: int) -> bool:
-        """Whether `step` does not clash with a step of this footprint."""
-        _, changed, looked, _, _, _ = self._entries[step]
-        return not (changed & (foot | seen) or looked & foot)
+    def reaching(self, threads: int, changed: int, looked: int, enablers: dict[int, int]) -> int:
+        """All steps before further ones of these threads (bits), and before such changes and looks."""
+        known = 0
+        for tid, enabler in enablers.items():
+            if threads >> tid & 1:
+                known |= self.known(tid, enabler)
+        for bit in bits(changed | looked):
+            writes = self._writes[bit]
+            last = writes[-1] if writes else -1
+            if last >= 0:
+                known |= self._upto[last]
+            for step in reversed(self._reads[bit]) if changed & bit else ():
+                if step < last:
+                    break
+                known |= self._upto[step]
+        return known
+
+    def entry(self, step: int) -> Entry:
+        """A step, as it was logged."""
+        return self._entries[step]
 
     def known(self, tid: int, enabler: int) -> int:
         """The steps that had to come before `tid` could stand where it stood."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from migemu.errors import ScheduleError
 from migemu.lab.explore.outcome import Failure
-from migemu.lab.explore.plan import Plan, Run
+from migemu.lab.explore.plan import KNOWN, PRUNED, Plan, Run
 from migemu.threads.controlled import ControlledThreads
 from migemu.threads.controlled_engine import Engine
 from migemu.threads.controlled_stuck import diagnose, waits_of
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from migemu.lab.explore.plan import MakeSystem, System
     from migemu.threads.controlled_rules import Rules
+
+GIVEN_UP = (PRUNED, KNOWN)
+"""Ends of a run by its strategy: nothing is known of how it would have ended."""
 
 CUT_OFF = ("stuck", "steps", "time")
 """Ends of a run that want an explanation."""
@@ -64,13 +67,13 @@ class Runner:
     def _examine(self, plan: Plan) -> Run:
         engine = self.engine
         run = Run(plan, engine.ended, engine.steps)
-        if engine.ended in {"stuck", "pruned"}:
+        if engine.ended == "stuck" or engine.ended in GIVEN_UP:
             run.blocked = [
                 (task.tid, task.blocked_on.bit, task.enabler)
                 for task in engine.tasks
                 if isinstance(task.blocked_on, ControlledLock) and task.blocked_on.owner is not None
             ]
-        if engine.ended != "pruned":
+        if engine.ended not in GIVEN_UP:
             run.final = self._final()
             run.failure = self._failure()
         return run

@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from migemu.threads.controlled_decider import Sleepers
 
 
@@ -98,15 +96,12 @@ class SourceNode:
         """One of the threads `initials` (bits) must be tried here; `preferred` if it is among them."""
         if initials & self.todo or any(initials >> tid & 1 for tid in self.sleep):
             return
-        if not initials >> preferred & 1:
-            preferred = next(tid for tid in self.menu if initials >> tid & 1)
-        self.todo |= 1 << preferred
-
-    def insist_on_each(self, tids: Iterable[int]) -> None:
-        """Each of these must be tried, if it can run here."""
-        for tid in tids:
-            if tid in self.menu and tid not in self.sleep:
-                self.todo |= 1 << tid
+        able = [tid for tid in self.menu if initials >> tid & 1]
+        if preferred in able:
+            self.todo |= 1 << preferred
+            return
+        for tid in able[:1] or self.menu:  # where none of them can run, any other may be on the way to it
+            self.todo |= 1 << tid
 
     def advance(self) -> bool:
         """Turn to the next thread that has to be tried; False when none is left."""

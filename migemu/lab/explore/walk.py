@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict, defaultdict, deque
+from dis import get_instructions
 from enum import Enum
 from functools import partial
+from mmap import mmap
+from random import Random
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -41,6 +44,9 @@ MACHINERY = (
 """Frames of these files belong to the engine, not to the system."""
 
 _machinery: dict[CodeType, bool] = {}
+
+_places: dict[CodeType, list[int]] = {}
+"""For each word of a code: where the instruction begins that it is part of; the last one: not begun."""
 
 
 class Walk:
@@ -114,7 +120,8 @@ class Walk:
 
     def frame(self, frame: FrameType) -> None:
         """A place in the code, and the local variables there."""
-        self.out += [frame.f_code, frame.f_lasti]
+        code = frame.f_code
+        self.out += [code, (_places.get(code) or _places_in(code))[frame.f_lasti >> 1]]
         for name, value in frame.f_locals.items():
             self.out.append(name)
             self.visit(value)
@@ -191,6 +198,9 @@ class Walk:
     def _buffer(self, thing: Any) -> None:
         self.out.append(bytes(thing))
 
+    def _random(self, thing: Random) -> None:
+        self.out.append(thing.getstate())
+
     def _digest(self, thing: Any) -> None:
         self.out.append(thing.hexdigest())
 
@@ -224,6 +234,24 @@ class Walk:
                 self.visit(value)
 
 
+def _places_in(code: CodeType) -> list[int]:
+    """Where a frame stands, by its `f_lasti`.
+
+    CPython counts the cache behind an instruction in or not, and stands at one or the other of the two
+    instructions of a call (3.11), as it has come to optimise it.
+    """
+    names = {instruction.offset: instruction.opname for instruction in get_instructions(code)}
+    places: list[int] = []
+    last = ""
+    for offset in range(0, len(code.co_code), 2):
+        name = names.get(offset)
+        begins = name is not None and (last, name) != ("PRECALL", "CALL")
+        places.append(offset if begins else places[-1])
+        last = name or last
+    _places[code] = [*places, -1]
+    return _places[code]
+
+
 def _key(item: tuple[Any, Any]) -> Any:
     return item[0]
 
@@ -243,6 +271,8 @@ WAYS: dict[type, Callable[[Walk, Any], None]] = {
     GeneratorType: Walk._generator,
     partial: Walk._partial,
     bytearray: Walk._buffer,
+    mmap: Walk._buffer,
+    Random: Walk._random,
     Clock: Walk._nothing,
     **dict.fromkeys(ITERATORS, Walk._iterator),
 }

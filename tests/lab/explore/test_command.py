@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +31,19 @@ def run(*arguments: str, code: int = 0) -> dict[str, Any]:
 
 
 def test_a_search_goes_on_where_its_bound_was_met(tmp_path: Path) -> None:
-    whole = run(*SMALL, "--budget", "2000")
+    whole = run(*SMALL, "--budget", "2000", "--frontier", str(tmp_path / "whole.json"))
     kept = str(tmp_path / "frontier.json")
     first = run(*SMALL, "--budget", "100", "--frontier", kept)
     rest = run(*SMALL, "--budget", "2000", "--frontier", kept)
     assert (whole["exhausted"], first["exhausted"], rest["exhausted"]) == (True, False, True)
     assert first["verdict"] == "bound met: 100 schedules"
     assert rest["schedules"] == whole["schedules"]
+
+
+def test_a_search_that_keeps_no_frontier_knows_the_states_it_has_been_in() -> None:
+    told = run(*SMALL, "--budget", "100")
+    assert told["exhausted"]
+    assert re.fullmatch(r"exhausted: \d+ schedules, \d+ states", told["verdict"])
 
 
 def test_a_finding_is_exit_code_1() -> None:
