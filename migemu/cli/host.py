@@ -29,6 +29,7 @@ from migemu import __version__
 from migemu.cli.address import parse_address
 from migemu.cli.listening import check_listen
 from migemu.errors import UsageError
+from migemu.link.sockets import why_not
 from migemu.observe.recorder import CONFIG, EVENTS
 from migemu.wire.probe import QUESTION, Readiness
 
@@ -62,7 +63,7 @@ async def _serve(address: str, port: int) -> None:
     try:
         server = await asyncio.start_server(taking.meet, address, port, limit=ORDER_LIMIT)
     except OSError as error:
-        raise UsageError(f"cannot listen on {address}:{port}: {error.strerror or error}") from None
+        raise UsageError(f"cannot listen on {address}:{port}: {why_not(error)}") from None
     heard, number = server.sockets[0].getsockname()[:2]
     click.echo(json.dumps({"event": "hosting", "host": heard, "port": number}))
     await stopped.wait()

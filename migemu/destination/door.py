@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from migemu.destination.greeter import Greeter
 from migemu.errors import LimitError, UsageError
+from migemu.link.sockets import why_not
 from migemu.link.tls import explain
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Door:
             family, _, _, _, address = found[0]
             self._socket = socket.create_server(address[:2], family=family, backlog=self._backlog)
         except OSError as error:
-            raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+            raise UsageError(f"cannot listen on {host}:{port}: {why_not(error)}") from None
         self._socket.setblocking(False)
         self._keep(self._accept(self._socket))
         name: tuple[str, int] = self._socket.getsockname()[:2]

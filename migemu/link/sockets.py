@@ -1,7 +1,8 @@
-"""Asking the kernel about a connection that nobody reads."""
+"""Asking the kernel about a connection that nobody reads, and what it says of one that cannot be had."""
 
 from __future__ import annotations
 
+import os
 import select
 
 
@@ -16,3 +17,10 @@ def peer_gone(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLRDHUP)
     return bool(poll.poll(0))
+
+
+def why_not(error: OSError) -> str:
+    """Why a socket could not be had, in the system's words: Python adds the address, which is said already."""
+    if error.errno is None or error.errno < 0:  # a name that does not resolve has a number of its own
+        return error.strerror or str(error)
+    return os.strerror(error.errno)

@@ -12,6 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from migemu.errors import UsageError
+from migemu.link.sockets import why_not
 from migemu.qemu.tap_eyes import Back, There
 from migemu.qemu.tap_relay import Connection
 from migemu.threads.native import NativeThreads
@@ -101,7 +102,7 @@ class Tap:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
         except OSError as error:
-            raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+            raise UsageError(f"cannot listen on {host}:{port}: {why_not(error)}") from None
         self._threads.spawn("tap accepts", self._accept)
         name = self._listener.getsockname()
         return f"tcp:{f'[{name[0]}]' if ':' in name[0] else name[0]}:{name[1]}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from migemu.errors import MigemuError, UsageError
 from migemu.link.order_gates import make_gates
+from migemu.link.sockets import why_not
 from migemu.qemu import rules
 from migemu.qemu.tap import CONNECT_SECONDS, parse
 from migemu.qemu.tap_eyes import Back, There
@@ -193,7 +194,7 @@ class RuledTap:
         try:
             self._server = await self._loop.create_server(self._made, host, port, backlog=256)
         except OSError as error:
-            raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+            raise UsageError(f"cannot listen on {host}:{port}: {why_not(error)}") from None
         name = self._server.sockets[0].getsockname()
         return f"tcp:{name[0]}:{name[1]}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -112,6 +113,14 @@ def test_so_is_what_the_tools_are_given(
     capfd: pytest.CaptureFixture[str], words: list[str], hint: str
 ) -> None:
     assert hint in refused(capfd, *words)
+
+
+@pytest.mark.parametrize("verb", ["destination", "host", "tap --connect 127.0.0.1:1"])
+def test_a_port_that_is_taken_is_said_in_one_breath(capfd: pytest.CaptureFixture[str], verb: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = "{}:{}".format(*taken.getsockname())
+        told = refused(capfd, *verb.split(), "--listen", address)
+    assert told == f"migemu: cannot listen on {address}: Address already in use\n"
 
 
 def test_a_search_that_cannot_be_kept_leaves_the_one_before(
