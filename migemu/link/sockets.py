@@ -20,7 +20,7 @@ def peer_gone(fd: int) -> bool:
 
 
 def why_not(error: OSError) -> str:
-    """Why a socket could not be had, in the system's words: Python adds the address, which is said already."""
+    """Why a socket could not be had, in the system's words: Python adds the address, known already."""
     if error.errno is None or error.errno < 0:  # a name that does not resolve has a number of its own
         return error.strerror or str(error)
     return os.strerror(error.errno)
