@@ -169,6 +169,20 @@ def test_other_ram_is_told_block_by_block_and_not_all_of_it() -> None:
     assert "block50" not in told
 
 
+def test_a_source_that_does_not_give_its_vm_up_is_not_waited_for_for_ever() -> None:
+    with Incoming() as destination, Scripted(destination.address) as source:
+        source.connect()
+        source.setup()
+        source.round()
+        source.switchover()
+        source.device()
+        source.sections()
+        source.ending()
+        assert source.hear(returnpath.LOADED)
+        verdict = destination.verdict(source)
+    assert "phase commit: nothing moved for 0.8 s" in verdict
+
+
 def test_a_start_before_the_end_of_the_stream_starts_nothing() -> None:
     with Incoming() as destination, Scripted(destination.address) as source:
         source.connect()
