@@ -14,6 +14,7 @@ from migemu.errors import ConnectionLostError, WireError
 from migemu.threads.native import NativeThreads
 from migemu.wire import records, returnpath
 from migemu.wire import vfio as words
+from migemu.wire.mainstream import INTERRUPT_CONTROLLER
 from migemu.wire.records import Section
 
 RAM = Section("ram")
@@ -24,13 +25,15 @@ class Bench:
     """An incoming thread's acts; nothing is behind them."""
 
     def __init__(self, machine: str = "11.1") -> None:
-        self.barriers = 0
+        self.barriers = self.controllers = 0
         self.replies: list[bytes] = []
         model = SimpleNamespace(precopy=True)
         slots = {
             name: SimpleNamespace(name=name, device=SimpleNamespace(model=model)) for name in (ONE, OTHER)
         }
         parts: Any = SimpleNamespace(threads=NativeThreads(), slots=slots, slot=slots.__getitem__)
+        parts.platform = SimpleNamespace(interrupt_controller_loaded=self._controller)
+        parts.interrupt_controller_load_time = 0.0
         handoff: Any = SimpleNamespace(at_barrier=nullcontext)
         barrier: Any = SimpleNamespace(wait=self._wait)
         nothing: Any = None
@@ -38,6 +41,9 @@ class Bench:
 
     def _wait(self) -> None:
         self.barriers += 1
+
+    def _controller(self) -> None:
+        self.controllers += 1
 
 
 @pytest.mark.parametrize(("machine", "barriers"), [("8.0", 1), ("8.1", 0), ("11.1", 0)])
@@ -66,6 +72,14 @@ def test_the_switchover_is_acknowledged_once_every_device_has_its_initial_data()
         bench.incoming.act(sent[0])
     bench.incoming.act(sent[1])
     assert bench.replies == [returnpath.encode(returnpath.SWITCHOVER_ACK)]
+
+
+def test_no_other_state_stands_in_for_the_interrupt_controller() -> None:
+    bench = Bench()
+    bench.incoming.act(records.Opaque(Section("migemu-other"), b"state"))
+    assert bench.controllers == 0
+    bench.incoming.act(records.Opaque(Section(INTERRUPT_CONTROLLER), b"state"))
+    assert bench.controllers == 1
 
 
 @pytest.mark.parametrize(("phase", "before"), [("active", "before EOF"), ("commit", "gave up its VM")])
