@@ -8,6 +8,7 @@ yet. Each of these is a hold with a name; reading resumes when the last one is g
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Protocol
 
 from migemu.errors import ConnectionLostError, MigemuError
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 RECEIVE_THREAD = "receive thread"
 """The hold of a channel whose own thread works on what came (designs in which receivers load devices)."""
+
+CALLED_FROM = 256 << 10
+"""Bytes of a large payload that the kernel collects before it says so."""
 
 NO_GOODBYE = "closed without TLS's goodbye: something cut the connection, or the peer did not end well"
 """What a connection's end means when anybody in between could have made it."""
@@ -69,6 +73,8 @@ class ChannelProtocol(asyncio.BufferedProtocol):
         self._closed = False
         self._goodbye = not secure
         self._over = False
+        self._socket = None if secure else transport.get_extra_info("socket")
+        self._called_from = 1
         transport.pause_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
@@ -81,6 +87,14 @@ class ChannelProtocol(asyncio.BufferedProtocol):
             self._deliver(self._reader.received(nbytes))
         except MigemuError as error:
             self._fail(error)
+        else:
+            self._await_bytes(max(1, min(self._reader.missing, CALLED_FROM)))
+
+    def _await_bytes(self, count: int) -> None:
+        """Be called when that many bytes are there, or the end: each call costs both sides a wake-up."""
+        if count != self._called_from and self._socket is not None and not self._transport.is_closing():
+            self._called_from = count
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
     def _deliver(self, packets: list[RamPacket | DevicePacket]) -> None:
         for packet in packets:

@@ -121,6 +121,10 @@ class Intake:
         self._target = None
         return target
 
+    def missing(self) -> int:
+        """Bytes still to come of a payload that goes straight into its buffer; 0 between such payloads."""
+        return 0 if self._target is None else len(self._target.view) - self._filled
+
     def waiting(self) -> int:
         """Bytes that have landed and are not consumed."""
         return self.end - self.start

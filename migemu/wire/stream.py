@@ -58,6 +58,11 @@ class StreamReader(Generic[T]):
         """Bytes received so far."""
         return self._intake.total
 
+    @property
+    def missing(self) -> int:
+        """Bytes still to come of a large payload; whoever reads the socket need not look before."""
+        return self._intake.missing()
+
     def get_buffer(self) -> memoryview:
         """Where the next socket bytes go; never empty.
 

@@ -19,6 +19,7 @@ class Socket:
         self.reading = True
         self.at_work = False
         self.parked = self.blocked = False
+        self.missing = 0
         self.given: list[str] = []
 
     def pause_reading(self) -> None:
@@ -29,6 +30,9 @@ class Socket:
 
     def call_soon_threadsafe(self, call: Callable[..., None], *arguments: Any) -> None:
         call(*arguments)
+
+    def get_extra_info(self, _name: str) -> None:
+        """There is no socket behind it."""
 
     def received(self, _count: int) -> list[str]:
         return ["packet"]
