@@ -39,6 +39,9 @@ class Transport:
     def abort(self) -> None:
         self.aborted = True
 
+    def get_extra_info(self, _name: str) -> None:
+        """There is no socket behind it."""
+
 
 class Receiver:
     """Takes packets, and says what a story wants."""
