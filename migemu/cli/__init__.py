@@ -101,6 +101,8 @@ def cli(log_level: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors print as one line each and set the exit code."""
+    # Nothing here uses numpy's linear algebra, whose threads, one a core, would spin for a while first.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         with terminated_as_interrupted():
             code: Any = cli.main(args=arguments, prog_name="migemu", standalone_mode=False)

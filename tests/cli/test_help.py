@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 HEAVY = {"numpy", "pydantic", "rich", "structlog", "uvloop", "asyncio"}
 LOADED = "import sys; from migemu.cli import main\ntry: main(['--help'])\nfinally: print(*sys.modules)"
 
+THREADS = """
+import os
+from migemu.cli import main
+try:
+    main(["config", "check", "-"])
+finally:
+    import numpy
+    print("threads", len(os.listdir("/proc/self/task")))
+"""
+
 
 def commands(command: click.Command, path: str = "migemu") -> Iterator[click.Context]:
     """`command` and all below it."""
@@ -32,6 +42,12 @@ def test_the_list_of_verbs_comes_without_loading_any() -> None:
     ended = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
     assert "Commands:" in ended.stdout
     assert HEAVY.isdisjoint(ended.stdout.splitlines()[-1].split())
+
+
+def test_a_process_does_not_begin_with_threads_for_algebra() -> None:
+    """One for each core, of which each spins for a while before it sleeps."""
+    ended = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=False)
+    assert ended.stdout.splitlines()[-1] == "threads 1"
 
 
 def test_every_option_says_what_it_is_for_and_what_it_takes() -> None:
