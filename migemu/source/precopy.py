@@ -28,6 +28,7 @@ class Precopy:
         self._estimator = Estimator(migration.downtime_limit, max_rounds=migration.max_rounds)
         self._needs_ack = migration.switchover_ack and any(d.model.precopy for d in parts.vm.devices)
         self._said_initial: set[str] = set()
+        self._ack_awaited = parts.threads.now()
 
     def run(self) -> None:
         """Iterate until the VM should stop."""
@@ -67,11 +68,19 @@ class Precopy:
         return self._estimator.decide([ram, *devices], can_switchover=acked)
 
     def _wait_for_ack(self, decision: Decision) -> None:
-        """Only the ack is missing: another round now would be an empty one."""
-        if decision.waiting_for_ack:
-            if self._parts.patience.left(0.0) == 0:
-                raise PeerTimeoutError("no SWITCHOVER_ACK came (timeouts.phase)", phase="active")
-            self._parts.threads.sleep(ACK_POLL)
+        """Only the ack is missing: another round would be an empty one, though it would pass for progress.
+
+        Raises:
+            PeerTimeoutError: nothing but the ack has been missing for as long as silence may last.
+        """
+        now, patience = self._parts.threads.now(), self._parts.patience
+        if not decision.waiting_for_ack:
+            self._ack_awaited = now
+            return
+        if now - self._ack_awaited > patience.seconds:
+            told = f"no SWITCHOVER_ACK came within {patience.seconds:g} s ({patience.limit})"
+            raise PeerTimeoutError(told, phase="active")
+        self._parts.threads.sleep(ACK_POLL)
 
     def _iterate(self, number: int, device: SaveDevice) -> int:
         """One PART of a device in pre-copy: what it has now, on the main channel."""
