@@ -7,6 +7,7 @@ locks, two conditions, unguarded cells, timers, joins, spawns and faults. What i
 
 from __future__ import annotations
 
+import weakref
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -202,6 +203,17 @@ def test_a_search_over_states_ends_in_the_same_ones(make: MakeSystem) -> None:
     assert states.exhausted
     assert states.finals == reduced.finals
     assert states.schedules + states.pruned < reduced.schedules
+
+
+def test_searches_over_states_that_are_over_do_not_pile_up() -> None:
+    """Each keeps a list of all that there is; the next one lets go of it before it makes its own."""
+    make, searches = next(iter(TEXTBOOK.values())), []
+    for _ in range(5):
+        states = States()
+        searches.append(weakref.ref(states))
+        explore(make, states, Budget(schedules=5, confirmed=1), Rules(keep_going=True))
+        del states
+    assert sum(search() is not None for search in searches) <= 1
 
 
 STATEFUL: list[int] = [*range(30), 135]
