@@ -186,8 +186,8 @@ class SourceSystem:
         for saver in self.savers:
             self.pool.submit(f"save {saver.device.model.name}", saver.run)
         for _ in range(self.setup.syncs):
-            for channel in range(len(self.channels)):
-                self.channels.send_on(channel, Packet(SYNC_HEADER, None))
+            for _ in self.channels.send_on_each(lambda _: Packet(SYNC_HEADER, None)):
+                pass
         self.pool.wait(self.patience)
         self.channels.drain()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from migemu.errors import PeerTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from migemu.threads.api import Condition, Threads
     from migemu.threads.sync import Abort, Patience
@@ -53,6 +53,7 @@ class SendChannels:
         self._ready = threads.condition(self._mutex, "channels_ready")
         self._written = threads.condition(self._mutex, "channel written")
         self._free = deque(range(len(outlets)))
+        self._owed: set[int] = set()
         self._busy: list[Packet | None] = [None] * len(outlets)
         self.sent = [0] * len(outlets)
         """Bytes each channel has written."""
@@ -71,20 +72,37 @@ class SendChannels:
         """
         with self._mutex:
             self._abort.check()
-            if not self._free:
-                self._wait(self._ready, lambda: bool(self._free), "a free multifd channel")
-            channel = self._free.popleft()
+            if not self._free or self._owed:
+                self._wait(self._ready, lambda: self._may_take(owed=False), "a free multifd channel")
+            channel = self._take(owed=False) if self._owed else self._free.popleft()
             self._busy[channel] = packet
         self._outlets[channel].start(packet)
         return channel
 
-    def send_on(self, channel: int, packet: Packet) -> None:
-        """Hand `packet` to this very channel once it is free (a SYNC goes to each)."""
+    def send_on_each(self, make: Callable[[int], Packet]) -> Iterator[int]:
+        """Hand each channel the packet made for it: behind what it is writing, before whatever else waits.
+
+        As QEMU's ``pending_sync``: on a channel that other senders keep busy a SYNC would come late, and what
+        they send meanwhile would pile up at the destination in front of the barrier.
+
+        Yields:
+            The id of the channel that was given its packet.
+
+        Raises:
+            PeerTimeoutError: a channel did not become free while nothing moved.
+            MigemuError: the side was aborted.
+        """
         with self._mutex:
-            self._wait(self._written, lambda: channel in self._free, f"multifd channel {channel} to be free")
-            self._free.remove(channel)
-            self._busy[channel] = packet
-        self._outlets[channel].start(packet)
+            self._owed.update(range(len(self._outlets)))
+        for left in range(len(self._outlets), 0, -1):
+            with self._mutex:
+                what = f"{left} multifd channels to be free for a SYNC"
+                self._wait(self._written, lambda: self._may_take(owed=True), what)
+                channel = self._take(owed=True)
+                self._owed.discard(channel)
+                self._busy[channel] = packet = make(channel)
+            self._outlets[channel].start(packet)
+            yield channel
 
     def done(self, channel: int) -> None:
         """The channel has written its packet; called by the loop that owns its socket."""
@@ -104,6 +122,16 @@ class SendChannels:
         with self._mutex:
             everyone = len(self._outlets)
             self._wait(self._written, lambda: len(self._free) == everyone, "the multifd channels to drain")
+
+    def _may_take(self, *, owed: bool) -> bool:
+        """Whether a channel is free that is owed a packet, or one that is not."""
+        return any((channel in self._owed) is owed for channel in self._free)
+
+    def _take(self, *, owed: bool) -> int:
+        """The one of them that has been free longest."""
+        channel = next(channel for channel in self._free if (channel in self._owed) is owed)
+        self._free.remove(channel)
+        return channel
 
     def _wait(self, condition: Condition, predicate: Callable[[], bool], what: str) -> None:
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from migemu.ram import batches
 from migemu.source.channels import Packet
-from migemu.wire.multifd import encode_ram_header, sync_packet
+from migemu.wire.multifd import encode_ram_header, ram_header_size, sync_packet
 
 if TYPE_CHECKING:
     from migemu.link.pacing import Pacer
@@ -92,12 +92,13 @@ class RamSender:
 
     def sync(self) -> None:
         """A SYNC packet on every channel, behind all it was given; the main channel's word follows."""
-        for channel in range(len(self._channels)):
-            header = encode_ram_header(sync_packet(self.packets))
-            self._channels.send_on(channel, Packet(header, None))
+        for channel in self._channels.send_on_each(self._sync_packet):
             self._threads.point(
-                "multifd_send_packet", channel=channel, idx=self.packets, bytes=len(header), kind="sync"
+                "multifd_send_packet", channel=channel, idx=self.packets, bytes=ram_header_size(), kind="sync"
             )
             self.packets += 1
         self.syncs += 1
         self._threads.point("multifd_send_sync_main", round=self.syncs)
+
+    def _sync_packet(self, _channel: int) -> Packet:
+        return Packet(encode_ram_header(sync_packet(self.packets)), None)

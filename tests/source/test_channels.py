@@ -89,13 +89,33 @@ def test_many_senders_share_few_channels_and_every_packet_leaves_once() -> None:
     assert sorted(left) == sorted(b"%d/%d" % (name, idx) for name in range(6) for idx in range(200))
 
 
-def test_a_sync_waits_for_its_own_channel_while_others_are_free() -> None:
+def test_a_sync_goes_to_each_channel_behind_what_it_is_writing() -> None:
     sending, outlets, _ = channels(2, seconds=0.02)
     assert sending.send(packet(b"data")) == 0
-    with pytest.raises(PeerTimeoutError, match="multifd channel 0 to be free"):
-        sending.send_on(0, packet(b"sync"))
-    sending.send_on(1, packet(b"sync"))
-    assert [p.header for p in outlets[1].packets] == [b"sync"]
+    given = sending.send_on_each(lambda channel: packet(b"sync %d" % channel))
+    assert next(given) == 1
+    with pytest.raises(PeerTimeoutError, match="1 multifd channels to be free for a SYNC"):
+        next(given)
+    assert [[p.header for p in outlet.packets] for outlet in outlets] == [[b"data"], [b"sync 1"]]
+
+
+def test_a_channel_that_is_owed_its_sync_is_nobody_elses() -> None:
+    """Save threads that take every channel as it becomes free would leave the SYNC for the end (QEMU has
+    pending_sync), and the destination with a queue full of what stands in front of it."""
+    sending, outlets, _ = channels(2, seconds=0.02)
+    assert sending.send(packet(b"data")) == 0
+    given = sending.send_on_each(lambda _: packet(b"sync"))
+    assert next(given) == 1
+    sending.done(0)
+    with pytest.raises(PeerTimeoutError, match="a free multifd channel"):
+        sending.send(packet(b"more"))
+    assert next(given) == 0
+    sending.done(0)
+    assert sending.send(packet(b"more")) == 0
+    assert [[p.header for p in outlet.packets] for outlet in outlets] == [
+        [b"data", b"sync", b"more"],
+        [b"sync"],
+    ]
 
 
 def test_a_sender_without_a_free_channel_ends_with_the_side() -> None:

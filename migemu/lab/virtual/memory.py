@@ -166,15 +166,16 @@ class VirtualRamSender:
 
     def sync(self) -> None:
         """A SYNC packet on every channel; as the real sender."""
-        for channel in range(len(self._channels)):
-            header = encode_ram_header(sync_packet(self.packets))
-            self._channels.send_on(channel, Packet(header, None))
+        for channel in self._channels.send_on_each(self._sync_packet):
             self._threads.point(
-                "multifd_send_packet", channel=channel, idx=self.packets, bytes=len(header), kind="sync"
+                "multifd_send_packet", channel=channel, idx=self.packets, bytes=ram_header_size(), kind="sync"
             )
             self.packets += 1
         self.syncs += 1
         self._threads.point("multifd_send_sync_main", round=self.syncs)
+
+    def _sync_packet(self, _channel: int) -> Packet:
+        return Packet(encode_ram_header(sync_packet(self.packets)), None)
 
 
 class VirtualRamLoad:

@@ -9,9 +9,13 @@ import pytest
 
 from migemu.lab.virtual import run_virtual
 from migemu.scenario import HANDOFFS, load, loads
+from migemu.source.channels import SendChannels
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from migemu.observe.model import Result
+    from migemu.source.channels import Packet
 
 CONNECTX7 = Path(__file__).parents[3] / "configs" / "connectx7.toml"
 MIB = 1 << 20
@@ -134,11 +138,28 @@ def test_both_sides_tell_the_same_of_guest_memory() -> None:
     assert len(told("source", "sync")) == len(told("destination", "sync")) > 0
 
 
-def test_receivers_that_wait_for_each_other_are_a_finding_and_not_a_crash() -> None:
-    # Where a device stops in no time its data meets RAM's last SYNC on the channels: one receive thread
-    # stands at it, the other waits for a buffer behind it.
+def one_after_the_other(self: SendChannels, make: Callable[[int], Packet]) -> Iterator[int]:
+    """A source that thinks of a channel's SYNC when the one before it is out: its data crosses them."""
+    for channel in range(len(self)):
+        self._threads.sleep(0.03)
+        with self._mutex:
+            self._owed.add(channel)
+            self._wait(self._written, lambda: self._may_take(owed=True), "a SYNC")
+            self._busy[self._take(owed=True)] = packet = make(channel)
+            self._owed.clear()
+        self._outlets[channel].start(packet)
+        yield channel
+
+
+def test_receivers_that_wait_for_each_other_are_a_finding_and_not_a_crash(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One receive thread stands at its SYNC, the other waits for a buffer that is behind it."""
     crossing = ("handoff=recv-loads", "channels=2", "devices=8", "device.*.transition_times.STOP_COPY=0")
-    outcome = run_virtual(load(CONNECTX7, overrides=crossing, environ={})).result
+    scenario = load(CONNECTX7, overrides=crossing, environ={})
+    assert run_virtual(scenario).result.verdict == "completed"
+    monkeypatch.setattr(SendChannels, "send_on_each", one_after_the_other)
+    outcome = run_virtual(scenario).result
     assert outcome.verdict == "failed"
     assert "invariant ends: the receive threads wait for each other" in outcome.reasons[0]
     assert outcome.runnable == "source"
