@@ -200,6 +200,7 @@ def _tell_json(task: Task, outcome: Outcome) -> None:
         "exhausted": outcome.exhausted,
         "schedules": outcome.schedules,
         "pruned": outcome.pruned,
+        "steps": outcome.steps,
         "seconds": outcome.seconds,
         "failure": None,
     }

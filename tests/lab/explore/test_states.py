@@ -149,7 +149,7 @@ UNSEEN = {
 @pytest.mark.parametrize("name", sorted(bug.name for bug in bugs.catalogue() if bug.name not in UNSEEN))
 def test_a_catalogued_bug_is_found(name: str) -> None:
     bug = bugs.get(name)
-    outcome = explore(bug.broken, over_states(), Budget(schedules=6000, confirmed=1), bug.hunt.rules)
+    outcome = explore(bug.broken, over_states(), Budget(schedules=10_000, confirmed=1), bug.hunt.rules)
     assert outcome.failure is not None, outcome.verdict
     assert what_broke(outcome.failure) in {bug.breaks, "wait-without-end"}
 
