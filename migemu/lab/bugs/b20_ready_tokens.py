@@ -32,9 +32,9 @@ class CountedChannels(SendChannels):
         with self._mutex:
             self._wait(self._ready, lambda: self.tokens > 0, "a token")
             self.tokens -= 1
-            if not self._free:
+            if not self._may_take(owed=False):
                 return self._look_again(packet)
-            channel = self._free.popleft()
+            channel = self._take(owed=False)
             self._busy[channel] = packet
         self._outlets[channel].start(packet)
         return channel
@@ -44,15 +44,11 @@ class CountedChannels(SendChannels):
         self._threads.point("multifd_send_busy_loop", bytes=len(packet))
         raise AssertionError("a token without a channel: the sender spins")
 
-    def send_on(self, channel: int, packet: Packet) -> None:
-        """A SYNC for this very channel."""
-        with self._mutex:
-            self._wait(self._written, lambda: channel in self._free, f"multifd channel {channel} to be free")
-            self._free.remove(channel)
-            self._busy[channel] = packet
-            if self.sync_takes_token:
-                self.tokens -= 1
-        self._outlets[channel].start(packet)
+    def _take(self, *, owed: bool) -> int:
+        """A channel for a SYNC, when it is owed one; its mutex is held."""
+        if owed and self.sync_takes_token:
+            self.tokens -= 1
+        return super()._take(owed=owed)
 
     def done(self, channel: int) -> None:
         """The channel may be given something again: one token."""
