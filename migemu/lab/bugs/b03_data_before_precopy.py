@@ -66,7 +66,7 @@ select = { channel = "main", flag = "flush", within = "SectionPart", nth = 1 }
 name = "pre-copy-late"
 type = "hold"
 select = { channel = "main", record = "VfioData", within = "SectionPart", nth = 1 }
-attributes = { until = { event = "vfio_load_state_device_buffer_load_end" }, timeout = "3 s" }
+attributes = { until = { event = "vfio_load_state_device_buffer_load_end" }, timeout = "5 s" }
 """
 FORCED = scenario(RULES, *ONE_DEVICE_WITH_PRECOPY, "migration.max_rounds=1", "timeouts.phase=8 s")
 
@@ -93,7 +93,7 @@ BUG = Bug(
         broken=Run(FORCED, Parts(handoff=LoadersAtSetup)),
         correct=Run(FORCED),
         shows=breaks("data-in-order"),
-        how="""the pre-copy data is held back on the main channel until a multifd buffer is written, or three
+        how="""the pre-copy data is held back on the main channel until a multifd buffer is written, or five
         seconds; the RAM barrier behind it is taken out (QEMU's comes in front of it), and the last
         one comes behind the device packets""",
     ),
