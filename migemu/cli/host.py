@@ -2,7 +2,8 @@
 
 The two ends of a sweep stand in two containers, or on two machines, and the source's side knows what comes
 next. So the other side runs this: for each migration one connection, over which the scenario comes, and the
-destination's events go back as it says them. All that it can be told to start is a destination.
+destination's events go back as it says them. All that it can be told to start is a destination, and one that
+keeps no file.
 
     asks      JSON line    {"scenario": TOML}
     answers   JSON lines   the destination's events, as they happen
@@ -28,9 +29,10 @@ import click
 from migemu import __version__
 from migemu.cli.address import parse_address
 from migemu.cli.listening import check_listen
-from migemu.errors import UsageError
+from migemu.errors import MigemuError, UsageError
 from migemu.link.sockets import why_not
 from migemu.observe.recorder import CONFIG, EVENTS
+from migemu.scenario import loads
 from migemu.wire.probe import QUESTION, Readiness
 
 ORDER_LIMIT = 4 << 20
@@ -102,6 +104,9 @@ class Host:
         scenario = _scenario(first + rest)
         if scenario is None or self._busy:
             _say(writer, {"refused": "it has another one just now" if self._busy else "that is no order"})
+            return
+        if (kept := _kept(scenario)) is not None:
+            _say(writer, {"refused": f"it writes no file for others: leave keep = {kept!r} out"})
             return
         self._busy = True
         try:
@@ -183,6 +188,15 @@ def _scenario(order: bytes) -> str | None:
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
     return scenario if isinstance(scenario, str) else None
+
+
+def _kept(scenario: str) -> str | None:
+    """A file that the destination would write its loaded state to: no stranger says where on this machine."""
+    try:
+        devices = loads(scenario, environ={}).device
+    except MigemuError:
+        return None  # the destination will say what is wrong with it
+    return next((str(device.keep) for device in devices if device.keep is not None), None)
 
 
 def _say(writer: asyncio.StreamWriter, what: dict[str, Any]) -> None:

@@ -100,6 +100,15 @@ def test_what_fails_there_is_told_here() -> None:
     assert "Input/output error" in done.stdout
 
 
+def test_nobody_says_from_elsewhere_where_this_machine_writes(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    with hosting() as address:
+        done = migemu("at", address, "run", *SMALL, "--set", f"device.0.keep={kept}")
+    assert done.returncode == 1
+    assert "it writes no file for others" in " ".join(done.stdout.split())
+    assert not kept.exists()
+
+
 def test_one_destination_at_a_time_and_it_ends_with_its_asker() -> None:
     with hosting() as address:
         with asking(address, order()) as first:
