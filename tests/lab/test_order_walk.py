@@ -15,8 +15,8 @@ MINE, EARLY_DATA, PLATFORM, BY_HAND = re.findall(r"```toml\n(.*?)```", PAGE, re.
 
 
 def early() -> str:
-    """The page's second machine: the first one with another hand-off and platform."""
-    return re.sub(r"^handoff = .*\n", PLATFORM, MINE, count=1, flags=re.MULTILINE).replace("mine", "early", 1)
+    """The page's second machine: the first one with another name, hand-off and platform."""
+    return re.sub(r"\Aname = .*\nhandoff = .*\n", PLATFORM, MINE)
 
 
 def saved(folder: Path, name: str, text: str) -> str:
