@@ -39,13 +39,13 @@ RULES = """
 name = "device-before-sync-0"
 type = "after"
 select = { channel = 0, flag = "sync", nth = 3 }
-attributes = { packet = { flag = "config" } }
+attributes = { packet = { record = "DevicePacket", idx = 0 } }
 
 [[order]]
 name = "device-before-sync-1"
 type = "after"
 select = { channel = 1, flag = "sync", nth = 3 }
-attributes = { packet = { flag = "config" } }
+attributes = { packet = { record = "DevicePacket", idx = 0 } }
 
 [[order]]
 name = "no-barrier-after-pre-copy-0"
