@@ -130,10 +130,12 @@ class Host:
         leaving = asyncio.ensure_future(self._end_with(reader))
         try:
             said = await _relay(process, writer)
-            code = await process.wait()
+            with suppress(TimeoutError):  # it has said its last word: one that does not end is ended
+                await asyncio.wait_for(process.wait(), END_SECONDS)
         finally:
             leaving.cancel()
             await self.end()
+        code = await process.wait()
         log = scratch / EVENTS
         kept = log.read_bytes() if log.exists() else b""
         _say(writer, {"exit": code, "said": said, "events": len(kept)})

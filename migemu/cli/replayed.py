@@ -96,12 +96,14 @@ class Destination:
         process, reader = self._process, self._reader
         if process is None or reader is None:
             return None
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(reader), LAST_SECONDS if patient else LAST_SECONDS / 4)
-        if process.returncode is None and not reader.done():
-            process.send_signal(signal.SIGKILL)
+        patience = LAST_SECONDS if patient else LAST_SECONDS / 4
+        try:
+            await asyncio.wait_for(asyncio.gather(asyncio.shield(reader), process.wait()), patience)
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGKILL)
             await process.wait()
-            return PeerRefusedError(f"the destination did not end within {LAST_SECONDS:g} s")
+            return PeerRefusedError(f"the destination did not end within {patience:g} s")
         code = await process.wait()
         if code == 0:
             return None
