@@ -23,6 +23,11 @@ RECEIVE_THREAD = "receive thread"
 CALLED_FROM = 256 << 10
 """Bytes of a large payload that the kernel collects before it says so."""
 
+TURN = "its turn"
+"""The hold of a channel that has brought a large packet, where others may have one, too."""
+TURN_FROM = 64 << 10
+"""Bytes of a read behind which that counts; many small packets come in one read, and hold nobody up."""
+
 NO_GOODBYE = "closed without TLS's goodbye: something cut the connection, or the peer did not end well"
 """What a connection's end means when anybody in between could have made it."""
 
@@ -63,6 +68,7 @@ class ChannelProtocol(asyncio.BufferedProtocol):
         loop: asyncio.AbstractEventLoop,
         *,
         secure: bool = False,
+        turns: bool = False,
     ) -> None:
         self.channel = channel
         self._transport = transport
@@ -75,6 +81,7 @@ class ChannelProtocol(asyncio.BufferedProtocol):
         self._over = False
         self._socket = None if secure else transport.get_extra_info("socket")
         self._called_from = 1
+        self._turns = turns
         transport.pause_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
@@ -84,17 +91,26 @@ class ChannelProtocol(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Hand on every packet that is complete."""
         try:
-            self._deliver(self._reader.received(nbytes))
+            packets = self._reader.received(nbytes)
+            self._deliver(packets)
         except MigemuError as error:
             self._fail(error)
         else:
             self._await_bytes(max(1, min(self._reader.missing, CALLED_FROM)))
+            if self._turns and packets and nbytes >= TURN_FROM:
+                self._end_turn()
 
     def _await_bytes(self, count: int) -> None:
         """Be called when that many bytes are there, or the end: each call costs both sides a wake-up."""
         if count != self._called_from and self._socket is not None and not self._transport.is_closing():
             self._called_from = count
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+
+    def _end_turn(self) -> None:
+        """Read on when the loop comes round again; else it reads this channel until it is empty."""
+        if not self._holds and not self._closed:
+            self._hold(TURN)
+            self._loop.call_soon(self._released, TURN)
 
     def _deliver(self, packets: list[RamPacket | DevicePacket]) -> None:
         for packet in packets:
@@ -122,7 +138,7 @@ class ChannelProtocol(asyncio.BufferedProtocol):
         if self._holds or self._closed:
             return
         try:
-            if reason != "setup":
+            if reason not in ("setup", TURN):
                 self._deliver(self._reader.resume())
         except MigemuError as error:
             self._fail(error)

@@ -17,6 +17,7 @@ from migemu.destination.reception import Reception
 from migemu.errors import CancelledMigrationError, MigemuError, PeerTimeoutError
 from migemu.link import tls
 from migemu.link.order_gates import make_gates
+from migemu.link.room import send_room
 from migemu.link.stages import Stages
 from migemu.wire import extension, returnpath
 from migemu.wire.buffers import HeapPool
@@ -77,6 +78,7 @@ class Session:
         self._main: MainProtocol | None = None
         self._done = asyncio.Event()
         self._started = False
+        self._from_migemu = True
         self.address = ""
         self._ticks = 0
         self._last_sign = 0.0
@@ -170,7 +172,11 @@ class Session:
             self._adopt_main(transport, secure=greeter.secure)
             return
         reader = self._packet_reader(place)
-        protocol = ChannelProtocol(place, transport, reader, self.core, self._loop, secure=greeter.secure)
+        migration, peer = self._scenario.migration, transport.get_extra_info("peername")
+        room = send_room(migration.channels, migration.packet_size, peer)
+        turns = self._from_migemu and room is not None
+        loop, secure = self._loop, greeter.secure
+        protocol = ChannelProtocol(place, transport, reader, self.core, loop, secure=secure, turns=turns)
         self._readers[place] = reader
         self._channels[place] = protocol
         transport.set_protocol(protocol)

@@ -166,6 +166,7 @@ class QemuSession(Session):
         ours = self._scenario.uuid.bytes if self._scenario.uuid is not None else None
         if ours is not None and said not in (None, ours):
             raise WireError("the stream is of another VM: its uuid is not this side's", channel="main")
+        self._from_migemu = False
         self.core = self._make_core(self._plan(opening, channels), QemuCore)
         self._threads.point("peer", what="qemu", machine=opening.machine, channels=channels)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from migemu.errors import ConnectionLostError, MigemuError
 from migemu.link import tls
+from migemu.link.room import send_room
 from migemu.source.socketlink import SocketLink, connect
 from migemu.source.tlslink import TlsLink
 from migemu.wire import mainwriter
@@ -38,7 +40,8 @@ def make_links(scenario: Scenario, courier: Courier, lost: Callable[[MigemuError
     if scenario.tls.on:
         return [TlsLink(channel, courier, lost) for channel in channels]
     loop = asyncio.get_running_loop()
-    return [SocketLink(channel, loop, courier, lost) for channel in channels]
+    room = partial(send_room, len(channels), scenario.migration.packet_size)
+    return [SocketLink(channel, loop, courier, lost, room) for channel in channels]
 
 
 class Dialer:

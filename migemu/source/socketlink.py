@@ -31,6 +31,7 @@ class SocketLink:
         loop: the loop that owns the socket.
         courier: carries calls to it.
         lost: called on the loop when the destination closed or the connection failed.
+        room: bytes of its send buffer, where the kernel does not decide, given the peer's address.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class SocketLink:
         loop: asyncio.AbstractEventLoop,
         courier: Courier,
         lost: Callable[[MigemuError], None],
+        room: Callable[[object], int | None] = lambda _: None,
     ) -> None:
         self.channel = channel
+        self._room = room
         self.channels: Freed | None = None
         self._loop = loop
         self._courier = courier
@@ -52,6 +55,8 @@ class SocketLink:
         """On the loop: take over a connected, non-blocking socket."""
         self._socket = connected
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if (room := self._room(_peer(connected))) is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
         self._loop.add_reader(connected, self._readable)
 
     def fileno(self) -> int:
@@ -147,6 +152,14 @@ async def connect(loop: asyncio.AbstractEventLoop, host: str, port: int) -> sock
         made.close()
         raise
     return made
+
+
+def _peer(connected: socket.socket) -> object:
+    """The address at the other end; None when it is gone already."""
+    try:
+        return connected.getpeername()
+    except OSError:
+        return None
 
 
 def left_over(parts: list[memoryview], taken: int) -> list[memoryview]:

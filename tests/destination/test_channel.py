@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from migemu.destination.channel import RECEIVE_THREAD, ChannelProtocol
+from migemu.destination.channel import RECEIVE_THREAD, TURN_FROM, ChannelProtocol
 from migemu.errors import MigemuError, WireError
 from migemu.wire.buffers import Buffer, HeapPool
 from migemu.wire.encode import encode_packet
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SYNC = encode_packet(sync_packet(0))
 DATA = encode_packet(DevicePacket("0000:00:01.0/vfio", 0, 0, 0, 0, Buffer.copy_of(b"data")))
+LARGE = encode_packet(DevicePacket("0000:00:01.0/vfio", 0, 0, 0, 0, Buffer.copy_of(bytes(TURN_FROM))))
 ZERO = encode_packet(ram_packet("ram", np.empty(0, np.uint64), np.array([4096], np.uint64), 1))
 
 
@@ -73,12 +74,12 @@ class Receiver:
 class Bench:
     """One channel, its ends in a story's hands."""
 
-    def __init__(self, *, secure: bool = False, admit: Any = None) -> None:
+    def __init__(self, *, secure: bool = False, turns: bool = False, admit: Any = None) -> None:
         self.transport, self.receiver = Transport(), Receiver()
         reader = PacketReader(HeapPool(), admit=admit)
         loop = asyncio.get_running_loop()
         ends: tuple[Any, Any] = self.transport, self.receiver
-        self.channel = ChannelProtocol(2, ends[0], reader, ends[1], loop, secure=secure)
+        self.channel = ChannelProtocol(2, ends[0], reader, ends[1], loop, secure=secure, turns=turns)
 
     async def release(self, reason: str) -> None:
         self.channel.release(reason)
@@ -99,6 +100,26 @@ async def test_nothing_is_read_before_the_destination_is_set_up() -> None:
     assert not bench.reading
     await bench.release("setup")
     assert bench.reading
+
+
+async def test_behind_a_large_packet_it_is_another_channels_turn() -> None:
+    bench = Bench(turns=True)
+    await bench.release("setup")
+    bench.come(LARGE)
+    assert (len(bench.receiver.packets), bench.reading) == (1, False)
+    await asyncio.sleep(0)
+    assert bench.reading, "and when the loop has come round, its own again"
+    bench.come(DATA + DATA)
+    assert (len(bench.receiver.packets), bench.reading) == (3, True), "small ones hold nobody up"
+
+
+async def test_a_connection_that_ends_with_its_turn_has_ended() -> None:
+    bench = Bench(turns=True)
+    await bench.release("setup")
+    bench.come(LARGE)
+    bench.channel.connection_lost(None)
+    await asyncio.sleep(0)
+    assert bench.receiver.ends == [None]
 
 
 async def test_behind_a_sync_nothing_is_looked_at_before_the_barrier() -> None:
