@@ -68,7 +68,7 @@ SHAPES = {
     "64 devices of 16 MiB": Shape(devices=64, each=16 * MIB),
     "4 KiB packets": Shape(packet=4096, each=32 * MIB),
     "8 GiB in files": Shape(each=2048 * MIB, mapped=True),
-    "8 GiB in files, cap 128 MiB": Shape(
+    "8 GiB in files under a cap of 128 MiB": Shape(
         each=2048 * MIB, cap=128 * MIB, against="8 GiB in files", mapped=True
     ),
 }
@@ -97,7 +97,9 @@ class Side:
 
     def __init__(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "migemu", *arguments, "--json"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
         self.events: list[dict[str, object]] = []
         self.peak = 0
         self.listening = threading.Event()

@@ -180,6 +180,7 @@ async def running(setup: Setup) -> AsyncIterator[Machine]:
                 stderr=stderr,
                 env={**setup.launcher.environment(setup.preload), **setup.environment},
                 pass_fds=(theirs.fileno(), *setup.fds),
+                start_new_session=True,  # Ctrl-C is ours to pass on, and two sides share processors evenly
             )
         timer = asyncio.get_running_loop().call_later(setup.kill_after, _kill, process)
         machine = Machine(setup, process, QMPClient(setup.name))
