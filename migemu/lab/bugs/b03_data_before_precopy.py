@@ -95,6 +95,6 @@ BUG = Bug(
         shows=breaks("data-in-order"),
         how="""the pre-copy data is held back on the main channel until a multifd buffer is written, or five
         seconds; the RAM barrier behind it is taken out (QEMU's comes in front of it), and the last
-        one comes behind the device packets""",
+        one comes behind that buffer""",
     ),
 )
