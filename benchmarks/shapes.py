@@ -97,6 +97,7 @@ class Side:
 
     def __init__(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "migemu", *arguments, "--json"]
+        # A session for each side, as `migemu run` has it: the kernel shares processors out by session.
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )

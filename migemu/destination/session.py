@@ -78,7 +78,6 @@ class Session:
         self._main: MainProtocol | None = None
         self._done = asyncio.Event()
         self._started = False
-        self._from_migemu = True
         self.address = ""
         self._ticks = 0
         self._last_sign = 0.0
@@ -172,14 +171,20 @@ class Session:
             self._adopt_main(transport, secure=greeter.secure)
             return
         reader = self._packet_reader(place)
-        migration, peer = self._scenario.migration, transport.get_extra_info("peername")
-        room = send_room(migration.channels, migration.packet_size, peer)
-        turns = self._from_migemu and room is not None
-        loop, secure = self._loop, greeter.secure
-        protocol = ChannelProtocol(place, transport, reader, self.core, loop, secure=secure, turns=turns)
+        turns, secure = self._takes_turns(greeter), greeter.secure
+        protocol = ChannelProtocol(
+            place, transport, reader, self.core, self._loop, secure=secure, turns=turns
+        )
         self._readers[place] = reader
         self._channels[place] = protocol
         transport.set_protocol(protocol)
+
+    def _takes_turns(self, greeter: Greeter) -> bool:
+        """Whether the source bounds the send buffer, as a migemu does of a socket that it writes itself."""
+        if greeter.secure or greeter.transport is None:
+            return False
+        migration, peer = self._scenario.migration, greeter.transport.get_extra_info("peername")
+        return send_room(migration.channels, migration.packet_size, peer) is not None
 
     def _packet_reader(self, channel: int) -> PacketReader:
         return PacketReader(self._pool, self._limits, self._admission(channel))

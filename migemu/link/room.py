@@ -27,7 +27,6 @@ ROOMS: Final[Sequence[tuple[range, int]]] = (
 kernel doubles them for its own use, so the largest one takes a packet of 1 MiB; the smallest is allowed on
 every Linux. Measured: docs/performance.md."""
 
-
 PACKETS: Final = range(128 << 10, (1 << 20) + 1)
 """Bytes of the packets that it is for."""
 
@@ -35,7 +34,7 @@ PACKETS: Final = range(128 << 10, (1 << 20) + 1)
 def send_room(channels: int, packet: int, peer: object) -> int | None:
     """Bytes for each channel's ``SO_SNDBUF``; None where the kernel decides.
 
-    Both sides ask, and get the same answer since they are on one machine.
+    Both sides ask, and get the same answer since they are on one machine; over TLS neither does.
 
     Args:
         channels: how many there are.

@@ -156,6 +156,10 @@ class QemuSession(Session):
         quiet = self._loop.time() - since >= SETTLE
         return quiet and self._open.whole() and (count > 0 or not opening.flush)
 
+    def _takes_turns(self, greeter: Greeter) -> bool:
+        """A QEMU leaves its send buffers to the kernel."""
+        return self._opening is not None and self._opening.migemu and super()._takes_turns(greeter)
+
     # what it becomes
 
     def _become(self, opening: Opening, channels: int) -> None:
@@ -166,7 +170,6 @@ class QemuSession(Session):
         ours = self._scenario.uuid.bytes if self._scenario.uuid is not None else None
         if ours is not None and said not in (None, ours):
             raise WireError("the stream is of another VM: its uuid is not this side's", channel="main")
-        self._from_migemu = False
         self.core = self._make_core(self._plan(opening, channels), QemuCore)
         self._threads.point("peer", what="qemu", machine=opening.machine, channels=channels)
 

@@ -26,7 +26,35 @@ class Pass:
     bytes: int = 0
 
 
-class RamSender:
+class SyncSender:
+    """The barrier behind a pass: a SYNC on every channel.
+
+    Attributes:
+        packets: RAM packets and SYNCs so far; the number of the next one.
+        syncs: barriers so far.
+    """
+
+    def __init__(self, threads: Threads, channels: SendChannels) -> None:
+        self._threads = threads
+        self._channels = channels
+        self.packets = 0
+        self.syncs = 0
+
+    def sync(self) -> None:
+        """A SYNC packet on every channel, behind all it was given; the main channel's word follows."""
+        for channel in self._channels.send_on_each(self._sync_packet):
+            self._threads.point(
+                "multifd_send_packet", channel=channel, idx=self.packets, bytes=ram_header_size(), kind="sync"
+            )
+            self.packets += 1
+        self.syncs += 1
+        self._threads.point("multifd_send_sync_main", round=self.syncs)
+
+    def _sync_packet(self, _channel: int) -> Packet:
+        return Packet(encode_ram_header(sync_packet(self.packets)), None)
+
+
+class RamSender(SyncSender):
     """Sends dirty pages; all of it on the migration thread.
 
     Args:
@@ -49,15 +77,12 @@ class RamSender:
         channels: SendChannels,
         pace: Pacer | None,
     ) -> None:
-        self._threads = threads
+        super().__init__(threads, channels)
         self._pool = pool
-        self._channels = channels
         self._pace = pace
         self.ram = ram
         self.dirty = dirty
         self.digests = digests
-        self.packets = 0
-        self.syncs = 0
         self.bytes = 0
 
     def send_dirty(self, *, paced: bool) -> Pass:
@@ -89,16 +114,3 @@ class RamSender:
         )
         self.packets += 1
         return size
-
-    def sync(self) -> None:
-        """A SYNC packet on every channel, behind all it was given; the main channel's word follows."""
-        for channel in self._channels.send_on_each(self._sync_packet):
-            self._threads.point(
-                "multifd_send_packet", channel=channel, idx=self.packets, bytes=ram_header_size(), kind="sync"
-            )
-            self.packets += 1
-        self.syncs += 1
-        self._threads.point("multifd_send_sync_main", round=self.syncs)
-
-    def _sync_packet(self, _channel: int) -> Packet:
-        return Packet(encode_ram_header(sync_packet(self.packets)), None)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from migemu.destination.session import Session
 from migemu.link import room
 from migemu.link.room import send_room
+from migemu.qemu.receive import QemuSession
+from migemu.scenario import loads
 from migemu.source.links import Courier
 from migemu.source.socketlink import SocketLink
 
@@ -68,3 +73,27 @@ async def test_a_source_bounds_the_buffers_of_many_channels(channels: int, bound
         link.close()
     assert (after != before) is bounded
     assert not bounded or after <= 2 * SMALL
+
+
+def takes_turns(
+    kind: type[Session], *, secure: bool = False, migemu: bool = True, peer: object = HERE
+) -> bool:
+    session = object.__new__(kind)
+    state: Any = session
+    state._scenario = loads("migration.channels = 64", environ={})
+    state._opening = SimpleNamespace(migemu=migemu)
+    transport = SimpleNamespace(get_extra_info=lambda _: peer)
+    greeter: Any = SimpleNamespace(secure=secure, transport=transport)
+    return session._takes_turns(greeter)
+
+
+@pytest.mark.parametrize("kind", [Session, QemuSession])
+def test_a_destination_takes_turns_where_the_source_bounds_its_buffers(kind: type[Session]) -> None:
+    """Without bounded buffers what is not read waits in the kernel, which then takes even more."""
+    assert takes_turns(kind)
+    assert not takes_turns(kind, peer=("192.0.2.1", 4444))
+    assert not takes_turns(kind, secure=True), "TLS's records are written by a transport"
+
+
+def test_a_qemu_bounds_nothing() -> None:
+    assert not takes_turns(QemuSession, migemu=False)

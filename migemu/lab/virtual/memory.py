@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from migemu.ram.guest import PAGE_SIZE
 from migemu.source.channels import Packet
-from migemu.source.ramsend import Pass
+from migemu.source.ramsend import Pass, SyncSender
 from migemu.vfio.content import Loose
-from migemu.wire.multifd import encode_ram_header, ram_header_size, sync_packet
+from migemu.wire.multifd import ram_header_size
 
 if TYPE_CHECKING:
     from migemu.link.pacing import Pacer
@@ -114,7 +114,7 @@ class NoDigest:
         return f"virtual:{self.pages}"
 
 
-class VirtualRamSender:
+class VirtualRamSender(SyncSender):
     """Stands for :class:`~migemu.source.ramsend.RamSender`: packets of the right number and size."""
 
     def __init__(
@@ -125,15 +125,12 @@ class VirtualRamSender:
         channels: SendChannels,
         pace: Pacer | None,
     ) -> None:
-        self._threads = threads
-        self._channels = channels
+        super().__init__(threads, channels)
         self._pace = pace
         self._zero = scenario.ram.zero_fraction
         self.ram = VirtualRam(scenario.ram.total_size())
         self.dirty = guest
         self.digests = NoDigest()
-        self.packets = 0
-        self.syncs = 0
         self.bytes = 0
 
     def send_dirty(self, *, paced: bool) -> Pass:
@@ -163,19 +160,6 @@ class VirtualRamSender:
         done.zero += zero
         done.bytes += size
         self.bytes += size
-
-    def sync(self) -> None:
-        """A SYNC packet on every channel; as the real sender."""
-        for channel in self._channels.send_on_each(self._sync_packet):
-            self._threads.point(
-                "multifd_send_packet", channel=channel, idx=self.packets, bytes=ram_header_size(), kind="sync"
-            )
-            self.packets += 1
-        self.syncs += 1
-        self._threads.point("multifd_send_sync_main", round=self.syncs)
-
-    def _sync_packet(self, _channel: int) -> Packet:
-        return Packet(encode_ram_header(sync_packet(self.packets)), None)
 
 
 class VirtualRamLoad:
